@@ -5,6 +5,15 @@
 #include "accel/tcg/ir/abi.h"
 #include "base/bits.h"
 
+/* Known relative to the pc: several in one page share a lookup. */
+static IrRef pc_relative(Maker *m, unsigned page, uint64_t offset)
+{
+    return maker_emit(
+        m, (IrOp){ .opcode = IR_OP_pc,
+                   .type = IR_I64,
+                   .imm = (int64_t)(DATA_BASE + page * TCG_PAGE_SIZE + offset - CODE_PAGE) });
+}
+
 /* An address that is mostly fine; sometimes in a slow, read-only or faulting page, or crossing. */
 static IrRef new_address_of(Maker *m, bool aligned, unsigned esz)
 {
@@ -14,6 +23,9 @@ static IrRef new_address_of(Maker *m, bool aligned, unsigned esz)
 
     if (aligned) {
         mask &= ~(uint64_t)((1u << esz) - 1);
+    }
+    if (maker_pick(m, 3) == 0) {
+        return pc_relative(m, page, maker_pick(m, 0x2000) & mask);
     }
     base = maker_emit(m, (IrOp){ .opcode = IR_OP_const,
                                  .type = IR_I64,

@@ -17,7 +17,8 @@ enum {
     FAULT_PAGE = 5,
     SLOW_PAGE = 1,
 };
-#define DATA_BASE UINT64_C(0x7f8000123000)
+#define DATA_BASE UINT64_C(0xffff800010123000)
+#define CODE_PAGE UINT64_C(0xffff800010234000)
 
 /* What units are made of. */
 typedef struct {

@@ -28,7 +28,6 @@ enum {
     CODE_SIZE = 1 << 20,
     LOG_SIZE = 256,
 };
-#define CODE_PAGE UINT64_C(0xffff800010234000)
 
 typedef struct {
     TcgState env;

@@ -96,7 +96,7 @@ static void describe_group(ColdRecord *record, const ColdStub *stub, const IrOp 
 {
     const AccessGroup *g = stub->group;
 
-    record->group_start = (int16_t)(g->start - (int32_t)op->imm);
+    record->group_start = (int16_t)(g->start - emitter_lead_start(g, op, stub->imm));
     record->group_size = (uint16_t)(g->end - g->start);
 }
 

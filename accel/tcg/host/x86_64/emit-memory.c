@@ -215,17 +215,27 @@ bool emit_is_write(const IrOp *op)
     return op->opcode == IR_OP_st || op->opcode == IR_OP_st2 || op->sub & IR_MEM_FOR_WRITE;
 }
 
-/* An address relative to the pc is taken apart: where in a page it is is known. */
-static void use_base(Emitter *e, const IrOp *op, TlbLookup *l)
+bool emitter_page_of(const Emitter *e, const IrOp *op, int64_t *page, int32_t *offset)
 {
     const IrOp *base = emitter_value(e, op->args[0]);
-    int64_t sum = (int64_t)((uint64_t)base->imm + (uint64_t)op->imm), page = sum & TCG_PAGE_MASK;
+    int64_t sum = (int64_t)((uint64_t)base->imm + (uint64_t)op->imm);
 
-    if (base->opcode == IR_OP_pc && !e->values[e->values[op->args[0]].root].regs &&
-        asm_fits32(page)) {
+    *page = sum & TCG_PAGE_MASK;
+    *offset = (int32_t)(sum - *page);
+    return base->opcode == IR_OP_pc && asm_fits32(*page);
+}
+
+/* An address relative to the pc is taken apart: where in a page it is is known. */
+static void use_base(Emitter *e, const IrOp *op, TlbLookup *l, const AccessGroup *group)
+{
+    int64_t page;
+    int32_t offset;
+
+    if (emitter_page_of(e, op, &page, &offset) &&
+        (emitter_is_page(group) || !e->values[e->values[op->args[0]].root].regs)) {
         l->is_page = true;
-        l->address = use_page(e, page);
-        l->imm = (int32_t)(sum - page);
+        l->address = emitter_is_page(group) && group->lead != e->at ? NO_REG : use_page(e, page);
+        l->imm = offset;
     } else {
         l->address = emitter_use_address(e, op->args[0], op->imm, &l->imm);
     }
@@ -234,9 +244,17 @@ static void use_base(Emitter *e, const IrOp *op, TlbLookup *l)
 void emitter_begin_access(Emitter *e, const IrOp *op, Access *access)
 {
     access->group = emitter_group(e, e->at);
-    use_base(e, op, &access->l);
+    use_base(e, op, &access->l, access->group);
     access->l.t =
         emitter_is_follower(e, e->at) ? emitter_use_addend(e, access->group) : emitter_scratch(e);
+}
+
+Mem emitter_access_mem(const Access *access)
+{
+    const TlbLookup *l = &access->l;
+
+    return emitter_is_page(access->group) ? mem(l->t, l->imm)
+                                          : mem_index(l->address, l->t, 0, l->imm);
 }
 
 static void check_group(Emitter *e, const Access *access)
@@ -250,11 +268,14 @@ static void check_group(Emitter *e, const Access *access)
     stub->result = (int8_t)l.t;
     stub->group = g;
     emitter_snapshot(e, stub);
-    l.imm += g->start - (int32_t)e->unit->ops[e->at].imm;
+    l.imm += g->start - emitter_lead_start(g, &e->unit->ops[e->at], l.imm);
     l.size = (unsigned)(g->end - g->start);
     l.write = g->write;
     emit_tlb_lookup(e, &l, stub);
     stub->join = e->a.p;
+    if (emitter_is_page(g)) {
+        asm_rr(&e->a, OP_ADD, true, l.t, l.address);
+    }
 }
 
 void emitter_check_access(Emitter *e, Access *access, StubKind kind)
@@ -330,7 +351,7 @@ static void emit_load(Emitter *e, const IrOp *op)
     if (access.stub) {
         access.stub->result = (int8_t)result;
     }
-    load_from(e, op, result, mem_index(access.l.address, access.l.t, 0, access.l.imm));
+    load_from(e, op, result, emitter_access_mem(&access));
     emitter_end_access(e, &access);
     emitter_finish(e, result);
 }
@@ -423,8 +444,7 @@ static void emit_store(Emitter *e, const IrOp *op)
         access.stub->value = (int8_t)value;
         access.stub->value2 = (int8_t)value2;
     }
-    emit_stores(e, op, mem_index(access.l.address, access.l.t, 0, access.l.imm),
-                (int[]){ value, value2 }, access.l.page);
+    emit_stores(e, op, emitter_access_mem(&access), (int[]){ value, value2 }, access.l.page);
     emitter_end_access(e, &access);
     emitter_finish_void(e);
 }
@@ -446,7 +466,7 @@ static void emit_load_check(Emitter *e, const IrOp *op)
     if (access.stub) {
         access.stub->result = (int8_t)access.l.page;
     }
-    asm_lea(&e->a, true, access.l.page, mem_index(access.l.address, access.l.t, 0, access.l.imm));
+    asm_lea(&e->a, true, access.l.page, emitter_access_mem(&access));
     emitter_end_access(e, &access);
     emitter_finish(e, access.l.page);
 }

@@ -179,7 +179,6 @@ static ColdStub *add_slow_update(Emitter *e, const Update *u, const Access *acce
 
 static void emit_accesses(Emitter *e, const Update *u, Access *access, int b, int32_t imm)
 {
-    const TlbLookup *l = &access->l;
     ColdStub *update = NULL;
 
     emitter_check_access(e, access, STUB_LOAD);
@@ -188,7 +187,7 @@ static void emit_accesses(Emitter *e, const Update *u, Access *access, int b, in
         update->value = (int8_t)b;
         update->imm = imm;
     }
-    emit_operation(e, &e->unit->ops[u->value], mem_index(l->address, l->t, 0, l->imm), b, imm);
+    emit_operation(e, &e->unit->ops[u->value], emitter_access_mem(access), b, imm);
     e->at = u->store;
     if (update) {
         update->join = e->a.p;

@@ -119,12 +119,14 @@ typedef enum {
  * so that the others have nothing to test and cannot fault.
  */
 typedef struct {
-    IrRef base, lead, last; /* the value; ops */
-    int32_t start, end;     /* offsets from base that the lookup covers */
+    IrRef base, lead, last; /* the value, or 0: a page relative to the pc; ops */
+    int32_t page;           /* that page: its distance from the pc's */
+    int32_t start, end;     /* offsets from base, or in the page, that the lookup covers */
     bool write;             /* it is for writing */
-    uint8_t place;          /* of the addend, when registers are scarce: FRAME_GROUPS */
-    bool saved;             /* it is there */
-    int8_t reg;             /* the addend's, or NO_REG */
+    /* The addend; of a page, where it is in the host. */
+    uint8_t place; /* when registers are scarce: FRAME_GROUPS */
+    bool saved;    /* it is there */
+    int8_t reg;    /* or NO_REG */
 } AccessGroup;
 enum { MAX_GROUPS = 4 /* at a time */, MAX_UNIT_GROUPS = 16 };
 
@@ -362,6 +364,18 @@ static inline bool emitter_is_follower(const Emitter *e, unsigned op)
 {
     return e->values[op].group && e->groups[e->values[op].group].lead != op;
 }
+/* Of a page relative to the pc: what is kept is where in the host it is, not an addend. */
+static inline bool emitter_is_page(const AccessGroup *g)
+{
+    return g && !g->base;
+}
+/* Where the leader's access starts in the group's terms; imm: as the access has it. */
+static inline int32_t emitter_lead_start(const AccessGroup *g, const IrOp *op, int32_t imm)
+{
+    return emitter_is_page(g) ? imm : (int32_t)op->imm;
+}
+/* Whether the address is relative to the pc: of which page, by its distance from the pc's, and where in it. */
+bool emitter_page_of(const Emitter *e, const IrOp *op, int64_t *page, int32_t *offset);
 int emitter_use_addend(Emitter *e, AccessGroup *g); /* locked */
 void emitter_keep_addend(Emitter *e, AccessGroup *g, int reg); /* for what follows, when something does */
 void emitter_evict_groups(Emitter *e, uint32_t registers); /* these are wanted for something else */
@@ -462,6 +476,7 @@ typedef struct {
 } Access;
 void emitter_begin_access(Emitter *e, const IrOp *op, Access *access);
 void emitter_check_access(Emitter *e, Access *access, StubKind kind);
+Mem emitter_access_mem(const Access *access); /* behind the test */
 void emitter_end_access(Emitter *e, const Access *access);
 /* emit-update.c: a load, an operation and a store to the same place as one instruction; false: it is none. */
 bool emit_update(Emitter *e, const IrOp *load);

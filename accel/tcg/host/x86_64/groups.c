@@ -14,11 +14,12 @@ enum { SPAN = 512, WINDOW = 128 };
 enum { MAX_ACCESSES = 512 }; /* the rest of a unit has no groups */
 
 typedef struct {
-    IrRef at, base;
+    IrRef at, base;  /* base 0: a page relative to the pc, which it lies in */
+    int32_t page;    /* that page */
     uint16_t region; /* no helper or the like lies between those of one */
     bool write;
     bool leads;         /* it may: its instruction has done nothing before it */
-    int32_t start, end; /* offsets from base */
+    int32_t start, end; /* offsets from base, or in the page */
 } GroupAccess;
 
 typedef struct {
@@ -65,17 +66,33 @@ static bool has_acted(const IrUnit *unit, const IrOp *op)
     return ir_op_info[op->opcode].effects & ~(unsigned)IR_READ_VAR;
 }
 
+/* An address relative to the pc: what lies in one page has one lookup, however far apart it is. */
+static void find_page(const Emitter *e, const IrOp *op, GroupAccess *a)
+{
+    int64_t page;
+    int32_t offset;
+
+    if (emitter_page_of(e, op, &page, &offset) && offset + emit_access_size(op) <= TCG_PAGE_SIZE) {
+        a->base = 0;
+        a->page = (int32_t)page;
+        a->end += offset - a->start;
+        a->start = offset;
+    }
+}
+
 static void note_access(Planner *p, IrRef at, unsigned region, bool untouched)
 {
     const IrOp *op = &p->e->unit->ops[at];
+    GroupAccess *a = &p->accesses[p->count++];
 
-    p->accesses[p->count++] = (GroupAccess){ .at = at,
-                                             .base = p->e->values[op->args[0]].root,
-                                             .region = (uint16_t)region,
-                                             .write = emit_is_write(op),
-                                             .leads = untouched,
-                                             .start = (int32_t)op->imm,
-                                             .end = (int32_t)op->imm + emit_access_size(op) };
+    *a = (GroupAccess){ .at = at,
+                        .base = p->e->values[op->args[0]].root,
+                        .region = (uint16_t)region,
+                        .write = emit_is_write(op),
+                        .leads = untouched,
+                        .start = (int32_t)op->imm,
+                        .end = (int32_t)op->imm + emit_access_size(op) };
+    find_page(p->e, op, a);
 }
 
 static void find_accesses(Planner *p)
@@ -107,6 +124,7 @@ static bool find_followers(const Planner *p, const GroupAccess *lead, AccessGrou
     bool found = false;
 
     *g = (AccessGroup){ .base = lead->base,
+                        .page = lead->page,
                         .lead = lead->at,
                         .last = lead->at,
                         .start = lead->start,
@@ -115,7 +133,8 @@ static bool find_followers(const Planner *p, const GroupAccess *lead, AccessGrou
                         .reg = NO_REG };
     for (const GroupAccess *a = lead + 1;
          a < end && a->region == lead->region && a->at < lead->at + WINDOW; a++) {
-        if (a->base == g->base && MAX(g->end, a->end) - MIN(g->start, a->start) <= SPAN) {
+        if (a->base == g->base && a->page == g->page &&
+            (!g->base || MAX(g->end, a->end) - MIN(g->start, a->start) <= SPAN)) {
             g->start = MIN(g->start, a->start);
             g->end = MAX(g->end, a->end);
             g->write |= a->write;
@@ -158,7 +177,7 @@ static void begin_group(Planner *p, const GroupAccess *lead)
 
 static bool is_within(const AccessGroup *g, const GroupAccess *a)
 {
-    return g->base == a->base && a->start >= g->start && a->end <= g->end &&
+    return g->base == a->base && g->page == a->page && a->start >= g->start && a->end <= g->end &&
            (g->write || !a->write);
 }
 

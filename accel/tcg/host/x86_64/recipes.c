@@ -5,9 +5,12 @@
  */
 #include "accel/tcg/host/x86_64/emitter.h"
 
-static bool is_const(const Emitter *e, IrRef ref)
+/* Made anew for each use: it has no place in which a stub could find it. */
+static bool has_no_place(const Emitter *e, IrRef ref)
 {
-    return emitter_value(e, ref)->opcode == IR_OP_const;
+    const IrOp *op = emitter_value(e, ref);
+
+    return op->opcode == IR_OP_const || emitter_is_near_pc(op);
 }
 
 static bool has_immediate(const Emitter *e, const IrOp *op)
@@ -20,7 +23,7 @@ static bool has_immediate(const Emitter *e, const IrOp *op)
 /* Whether the second operand, if there is one, can be kept. */
 static bool has_second(const Emitter *e, const IrOp *op)
 {
-    return !op->args[1] || has_immediate(e, op) || !is_const(e, op->args[1]);
+    return !op->args[1] || has_immediate(e, op) || !has_no_place(e, op->args[1]);
 }
 
 /*
@@ -52,7 +55,7 @@ static RecipeForm find_form(const Emitter *e, const IrOp *op, IrRef value)
     default:
         return RECIPE_NONE;
     }
-    return !is_const(e, op->args[0]) && has_second(e, op) ? RECIPE_REPEAT : RECIPE_NONE;
+    return !has_no_place(e, op->args[0]) && has_second(e, op) ? RECIPE_REPEAT : RECIPE_NONE;
 }
 
 void emitter_plan_recipe(Emitter *e, IrRef flags, IrRef value)
