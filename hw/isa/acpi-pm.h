@@ -23,10 +23,9 @@ typedef struct {
     uint8_t s4_val;
 } AcpiPm;
 
-/* without_s3: default of disable_s3. */
-#define ACPI_PM_PROPERTIES(Instance, pm, without_s3)                                               \
+#define ACPI_PM_PROPERTIES(Instance, pm)                                                           \
     { "disable_s3", PROPERTY_BOOL, offsetof(Instance, pm.disable_s3),                              \
-      "suspend to RAM is not offered", without_s3 },                                               \
+      "suspend to RAM is not offered" },                                                           \
     { "disable_s4", PROPERTY_BOOL, offsetof(Instance, pm.disable_s4),                              \
       "suspend to disk is not offered" },                                                          \
     { "s4_val", PROPERTY_U8, offsetof(Instance, pm.s4_val), "sleep type of suspend to disk", "2" }

@@ -422,8 +422,7 @@ static void ich9_lpc_state_loaded(Device *device)
 
 /* clang-format off */
 static const Property ich9_lpc_properties[] = {
-    /* SeaBIOS does not come through its own set-up of SMM when it resumes. */
-    ACPI_PM_PROPERTIES(Ich9Lpc, pm, "on"),
+    ACPI_PM_PROPERTIES(Ich9Lpc, pm),
     { "acpi-pci-hotplug-with-bridge-support", PROPERTY_NOT_YET, 0, "hot plug by ACPI: ports have their own" },
     { "noreboot", PROPERTY_BOOL, offsetof(Ich9Lpc, no_reboot_strap), "the watchdog never resets" },
     { "smm-enabled", PROPERTY_BOOL, offsetof(Ich9Lpc, smm), "writes to port 0xb2 may raise SMI", "on" },

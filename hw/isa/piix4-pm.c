@@ -352,7 +352,7 @@ static const DeviceType piix4_pm_type = {
     .bus = "pci",
     .category = "bridge",
     .instance_size = sizeof(Piix4Pm),
-    .properties = (const Property[]){ ACPI_PM_PROPERTIES(Piix4Pm, pm, "off"),
+    .properties = (const Property[]){ ACPI_PM_PROPERTIES(Piix4Pm, pm),
                                       { "acpi-root-pci-hotplug", PROPERTY_BOOL,
                                         offsetof(Piix4Pm, root_hotplug),
                                         "devices of the root bus may come and go", "on" },

@@ -3,16 +3,16 @@
 
 enum { BUS_SHIFT = 20, FUNCTION_SHIFT = 12 };
 
-static MemoryResult ecam_read(void *opaque, uint64_t offset, uint64_t *value, unsigned size,
-                              MemoryAttributes attributes)
+MemoryResult pci_ecam_read(void *opaque, uint64_t offset, uint64_t *value, unsigned size,
+                           MemoryAttributes attributes)
 {
     *value = pci_host_config_read(opaque, offset >> BUS_SHIFT, offset >> FUNCTION_SHIFT & 0xff,
                                   offset & 0xfff, size);
     return MEMORY_OK;
 }
 
-static MemoryResult ecam_write(void *opaque, uint64_t offset, uint64_t value, unsigned size,
-                               MemoryAttributes attributes)
+MemoryResult pci_ecam_write(void *opaque, uint64_t offset, uint64_t value, unsigned size,
+                            MemoryAttributes attributes)
 {
     pci_host_config_write(opaque, offset >> BUS_SHIFT, offset >> FUNCTION_SHIFT & 0xff,
                           offset & 0xfff, value, size);
@@ -20,8 +20,8 @@ static MemoryResult ecam_write(void *opaque, uint64_t offset, uint64_t value, un
 }
 
 static const MemoryOps ecam_ops = {
-    .read = ecam_read,
-    .write = ecam_write,
+    .read = pci_ecam_read,
+    .write = pci_ecam_write,
     .size_min = 1,
     .size_max = 4,
 };

@@ -45,6 +45,7 @@ enum {
 typedef struct {
     PcHost host;
     MemoryRegion ecam;
+    bool in_ecam;                   /* a write through it is being carried out */
     MemoryRegion high_smram;        /* SMRAM once more, for system management mode */
     MemoryRegion tseg, tseg_hidden; /* for that mode, and for the others */
     IrqLine wires[ICH9_WIRES];
@@ -68,7 +69,29 @@ static Mch *mch(Device *device)
 
 /* --- what the registers show and hide --- */
 
-/* 256, 128 or 64 buses. */
+static MemoryResult write_ecam(void *opaque, uint64_t offset, uint64_t value, unsigned size,
+                               MemoryAttributes attributes)
+{
+    Q35Host *host = container_of(opaque, Q35Host, host.bus);
+    MemoryResult result;
+
+    host->in_ecam = true;
+    result = pci_ecam_write(opaque, offset, value, size, attributes);
+    host->in_ecam = false;
+    return result;
+}
+
+static const MemoryOps ecam_ops = {
+    .read = pci_ecam_read,
+    .write = write_ecam,
+    .size_min = 1,
+    .size_max = 4,
+};
+
+/*
+ * 256, 128 or 64 buses. Who closes the window through itself could not open it again; SeaBIOS does so when it resumes, and goes on there. So
+ * it stays where it was, until another write to the bridge.
+ */
 static void update_ecam(Q35Host *host, const uint8_t *config)
 {
     static const uint64_t sizes[] = { MIB(256), MIB(128), MIB(64), 0 };
@@ -77,9 +100,13 @@ static void update_ecam(Q35Host *host, const uint8_t *config)
     uint64_t base = size ? value & UINT64_C(0xfffffffff) & ~(size - 1) : 0;
     bool on = value & PCIEXBAR_ENABLE && size;
 
+    if (!on && host->in_ecam) {
+        return;
+    }
     if (on && host->ecam.size != size) {
         memory_region_place(&host->host.overlay, 0, &host->ecam, 2, false);
-        pci_ecam_init(&host->ecam, host->host.device.machine, &host->host.bus, size);
+        memory_region_init_io(&host->ecam, host->host.device.machine, "pcie-ecam", size, &ecam_ops,
+                              &host->host.bus);
     }
     memory_region_place(&host->host.overlay, base, &host->ecam, 2, on);
 }
@@ -200,6 +227,7 @@ static const DeviceType q35_pcihost_type = {
                             { 0 } },
     .state = (const StateField[]){ PC_HOST_STATE(Q35Host, host),
                                    STATE_DERIVED(Q35Host, ecam),
+                                   STATE_DERIVED(Q35Host, in_ecam),
                                    STATE_DERIVED(Q35Host, high_smram),
                                    STATE_DERIVED(Q35Host, tseg),
                                    STATE_DERIVED(Q35Host, tseg_hidden),

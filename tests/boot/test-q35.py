@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """test-q35 KASO BOOT_DIR: SeaBIOS on the q35 starts from AHCI disks and discs; Linux there: tables, interrupts, devices that come and go in
-ports, power-off."""
+ports, sleep in RAM (SeaBIOS sets SMM up anew each time), power-off."""
+import hashlib
 import os
 import re
 import shutil
@@ -92,6 +93,19 @@ def refuse(monitor):
     assert "hotplug=off" in answer["desc"], answer
 
 
+def sleep(guest, monitor):
+    """What only the window of configuration space shows is there afterwards; SeaBIOS writes to it when it resumes."""
+    extended = "for f in /sys/bus/pci/devices/*/config; do dd if=$f bs=4 skip=64 count=1 2>/dev/null; done | md5sum"
+    window = guest.command(extended)
+    assert window[0] == 0 and hashlib.md5(b"").hexdigest() not in window[1], window
+    guest.line("echo mem > /sys/power/state; echo woken $?")
+    monitor.event("SUSPEND")
+    monitor.run("system_wakeup")
+    monitor.event("WAKEUP")
+    guest.expect(r"woken 0")
+    assert guest.command(extended) == window
+
+
 def linux():
     with Guest([kaso, "-M", "q35", "-m", "512", "-smp", "2", "-nographic", "-vga", "none", "-nic", "none", "-usb", "-netdev", "user,id=n", "-netdev", "user,id=m",
                 "-device", "pcie-root-port,id=one,chassis=1,slot=1,port=0x10", "-device", "ioh3420,id=two,chassis=2,slot=2",
@@ -110,6 +124,9 @@ def linux():
         refuse(monitor)
         for bus in ("one", "down", "one"):
             plug(guest, monitor, bus)
+        for _ in range(3):
+            sleep(guest, monitor)
+        plug(guest, monitor, "one")
         guest.line("poweroff")
         assert guest.wait() == 0
 
