@@ -204,6 +204,11 @@ static bool copy_changes(VgaScreen *screen, unsigned line, const uint32_t *pixel
                     (size_t)line * (unsigned)pixman_image_get_stride(surface) / 4;
 
     if (!whole) {
+        /* All of it, as above and below letters: looking for the ends is dearer. */
+        if (*left >= *right ||
+            memcmp(out + *left, pixels + *left, (size_t)(*right - *left) * sizeof(*out)) == 0) {
+            return false;
+        }
         *left += same_from_left(out + *left, pixels + *left, *right - *left);
         *right -= same_from_right(out + *left, pixels + *left, *right - *left);
     }

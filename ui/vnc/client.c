@@ -204,6 +204,7 @@ void vnc_client_new(VncServer *server, int fd, VncTransport transport, bool trus
     client->stream = stream_new(fd, &stream_ops, client);
     vnc_client_name(client, fd);
     vnc_encoder_init(&client->encoder);
+    client->pixel_us = 1; /* not known yet: a worker does the first */
     client->encoder.out = g_byte_array_new();
     client->copies = g_array_new(false, false, sizeof(VncCopy));
     pixman_region32_init(&client->damage);

@@ -141,6 +141,16 @@ static bool find_ends(const uint32_t values[TILE], int *first, int *end)
     return *end > *first;
 }
 
+/* Nearly all tiles are whole: of a length that the compiler knows, no function is called for a row. */
+static void copy_pixels(uint32_t *to, const uint32_t *from, int width)
+{
+    if (width == TILE) {
+        memcpy(to, from, TILE * sizeof(*to));
+    } else {
+        memcpy(to, from, (size_t)width * sizeof(*to));
+    }
+}
+
 /*
  * Copies a tile if it differs; part: the pixels of it that do and what is between them. The guest may draw meanwhile: its memory is read once.
  */
@@ -152,14 +162,14 @@ static bool take_tile(uint32_t *to, size_t to_stride, const uint32_t *from, size
     memset(now, 0, sizeof(now));
     memset(before, 0, sizeof(before));
     for (int y = 0; y < height; y++) {
-        memcpy(now, from + (size_t)y * from_stride, (size_t)width * sizeof(*now));
-        memcpy(before, to + (size_t)y * to_stride, (size_t)width * sizeof(*now));
+        copy_pixels(now, from + (size_t)y * from_stride, width);
+        copy_pixels(before, to + (size_t)y * to_stride, width);
         for (int x = 0; x < TILE; x++) {
             columns[x] |= now[x] ^ before[x];
             rows[y] |= now[x] ^ before[x];
         }
         if (rows[y]) {
-            memcpy(to + (size_t)y * to_stride, now, (size_t)width * sizeof(*now));
+            copy_pixels(to + (size_t)y * to_stride, now, width);
         }
     }
     return find_ends(rows, &part->y1, &part->y2) && find_ends(columns, &part->x1, &part->x2);

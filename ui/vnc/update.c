@@ -29,7 +29,8 @@ enum {
     COPIES_MAX = 16,        /* that wait; then pixels are cheaper */
     NEIGHBOURS = 16,        /* rectangles that one is compared with */
     RECT_PIXELS = 256,      /* as many as are spared may be sent for nothing */
-    PIXELS_AT_ONCE = 12288, /* what takes less time than waking a worker */
+    PIXELS_AT_ONCE = 12288, /* what takes less time than waking a worker, whatever it shows */
+    US_AT_ONCE = 500,       /* what the main loop may take for more of them */
 };
 
 static const struct {
@@ -347,9 +348,11 @@ static void put_extras(VncClient *client, int width, int height)
 
 typedef struct {
     VncClient *client;
-    GArray *boxes;    /* pixman_box32_t */
-    uint32_t *pixels; /* of all of them, one after the other */
-    size_t count;     /* of pixels */
+    GArray *boxes; /* pixman_box32_t */
+    uint32_t *
+        pixels; /* of all of them, one after the other; NULL: they are the screen's, in the main loop */
+    size_t count;   /* of pixels */
+    gint64 took_us; /* to encode them */
 } Job;
 
 static void free_job(Job *job)
@@ -366,6 +369,9 @@ static void finish(Job *job)
 
     store_be16(out->data + 2, (uint16_t)client->encoder.rects);
     client->encoding = false;
+    if (job->count > PIXELS_AT_ONCE) {
+        client->pixel_us = (double)job->took_us / (double)job->count;
+    }
     vnc_client_write(client, out->data, out->len);
     vnc_client_kick(client);
     vnc_client_unref(client);
@@ -391,18 +397,51 @@ void vnc_updates_end(VncServer *server)
     g_async_queue_unref(server->done);
 }
 
+static int pixels_of(const pixman_box32_t *box)
+{
+    return (box->x2 - box->x1) * (box->y2 - box->y1);
+}
+
+/* Of the screen, which is the main loop's alone. */
+static VncArea area_of(const VncServer *server, const pixman_box32_t *box)
+{
+    size_t stride = (size_t)pixman_image_get_stride(server->screen) / 4;
+    const uint32_t *pixels = pixman_image_get_data(server->screen);
+
+    return (VncArea){ pixels + (size_t)box->y1 * stride + box->x1,
+                      (unsigned)stride,
+                      box->x1,
+                      box->y1,
+                      box->x2 - box->x1,
+                      box->y2 - box->y1 };
+}
+
 static void encode(Job *job)
 {
     const uint32_t *pixels = job->pixels;
+    gint64 start_us = g_get_monotonic_time();
 
     for (guint i = 0; i < job->boxes->len; i++) {
         const pixman_box32_t *box = &g_array_index(job->boxes, pixman_box32_t, i);
-        int width = box->x2 - box->x1, height = box->y2 - box->y1;
-        VncArea area = { pixels, (unsigned)width, box->x1, box->y1, width, height };
+        VncArea area;
 
+        if (pixels) {
+            int width = box->x2 - box->x1, height = box->y2 - box->y1;
+
+            area = (VncArea){ pixels, (unsigned)width, box->x1, box->y1, width, height };
+            pixels += pixels_of(box);
+        } else {
+            area = area_of(job->client->server, box);
+        }
         vnc_encode(&job->client->encoder, &area);
-        pixels += (size_t)width * (size_t)height;
     }
+    job->took_us = g_get_monotonic_time() - start_us;
+}
+
+/* Text takes a tenth of a film's time: what a client's last large update took says whether this one is worth a worker. */
+static bool is_for_worker(const Job *job)
+{
+    return job->count > PIXELS_AT_ONCE && (double)job->count * job->client->pixel_us > US_AT_ONCE;
 }
 
 void vnc_update_encode(gpointer data, gpointer server)
@@ -412,11 +451,6 @@ void vnc_update_encode(gpointer data, gpointer server)
     encode(job);
     g_async_queue_push(((VncServer *)server)->done, job);
     g_idle_add_full(G_PRIORITY_DEFAULT, take_done, server, NULL);
-}
-
-static int pixels_of(const pixman_box32_t *box)
-{
-    return (box->x2 - box->x1) * (box->y2 - box->y1);
 }
 
 /*
@@ -447,15 +481,25 @@ static GArray *join_boxes(const pixman_box32_t *boxes, int count)
     return joined;
 }
 
-/* The pixels as they are now. */
+/* The pixels as they are now, for a worker. */
+static void keep_pixels(Job *job)
+{
+    uint32_t *to = job->pixels = g_new(uint32_t, job->count + 1);
+
+    for (guint i = 0; i < job->boxes->len; i++) {
+        VncArea area = area_of(job->client->server, &g_array_index(job->boxes, pixman_box32_t, i));
+
+        for (int y = 0; y < area.height; y++, to += area.width) {
+            memcpy(to, vnc_row(&area, y), (size_t)area.width * sizeof(*to));
+        }
+    }
+}
+
 static Job *new_job(VncClient *client, pixman_region32_t *region)
 {
-    pixman_image_t *screen = client->server->screen;
-    size_t stride = (size_t)pixman_image_get_stride(screen) / 4;
     Job *job = g_new0(Job, 1);
     int count;
     const pixman_box32_t *boxes = pixman_region32_rectangles(region, &count);
-    uint32_t *to;
 
     job->client = client;
     job->boxes = join_boxes(boxes, count);
@@ -463,17 +507,8 @@ static Job *new_job(VncClient *client, pixman_region32_t *region)
         g_array_set_size(job->boxes, 0);
         g_array_append_vals(job->boxes, pixman_region32_extents(region), 1);
     }
-    boxes = (const pixman_box32_t *)(const void *)job->boxes->data;
     for (guint i = 0; i < job->boxes->len; i++) {
-        job->count += (size_t)pixels_of(&boxes[i]);
-    }
-    to = job->pixels = g_new(uint32_t, job->count + 1);
-    for (guint i = 0; i < job->boxes->len; i++) {
-        size_t width = (size_t)(boxes[i].x2 - boxes[i].x1);
-
-        for (int y = boxes[i].y1; y < boxes[i].y2; y++, to += width) {
-            memcpy(to, pixman_image_get_data(screen) + (size_t)y * stride + boxes[i].x1, width * 4);
-        }
+        job->count += (size_t)pixels_of(&g_array_index(job->boxes, pixman_box32_t, i));
     }
     return job;
 }
@@ -549,7 +584,8 @@ static void update(VncClient *client)
         pixman_region32_clear(&client->requested);
         client->references++;
         client->encoding = true;
-        if (job->count > PIXELS_AT_ONCE) {
+        if (is_for_worker(job)) {
+            keep_pixels(job);
             g_thread_pool_push(client->server->workers, job, NULL);
         } else {
             encode(job);

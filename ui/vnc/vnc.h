@@ -109,6 +109,7 @@ struct VncClient {
 
     VncEncoder encoder;
     bool encoding;    /* a worker has the encoder */
+    double pixel_us;  /* that encoding one took in the last large update */
     GArray *encodings; /* int32_t: as the client wants them; taken over between updates */
     VncFormat format;
     unsigned features;
