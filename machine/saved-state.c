@@ -3,7 +3,8 @@
  * Saving and loading a machine's state. The form: magic, virtual time (8 bytes), then a section for each device, parents
  * first: path, type (each a length of 2 bytes and the text), version (2 bytes), length (4 bytes), content. A
  * content is a row of blocks, each with a length of 4 bytes: the type's table, the levels of the output lines, and
- * for a CPU what every CPU has and the target's registers. The last section may be of the path "accelerator": its table, and one for each CPU.
+ * for a CPU what every CPU has and the target's registers. A section of the path "accelerator" has its table, and one for each CPU; of the path "bound", in words,
+ * what no other accelerator can take.
  */
 #include "machine/saved-state.h"
 
@@ -348,6 +349,60 @@ static void save_accelerator(Machine *machine, GByteArray *out)
     end_block(out, block);
 }
 
+/* --- what no other accelerator can take --- */
+
+#define BOUND      "machine/saved-state.h bound"
+#define BOUND_PATH "bound"
+
+typedef struct {
+    const char *what;
+    BoundState *there;
+} Bound;
+
+void machine_save_bound(Machine *machine, const char *what, BoundState *there)
+{
+    Bound bound = { what, there };
+
+    if (!machine_attached(machine, BOUND)) {
+        machine_attach(machine, BOUND, g_array_new(false, false, sizeof bound),
+                       (GDestroyNotify)g_array_unref);
+    }
+    g_array_append_val((GArray *)machine_attached(machine, BOUND), bound);
+}
+
+static void save_bound(Machine *machine, GByteArray *out)
+{
+    const GArray *all = machine_attached(machine, BOUND);
+
+    for (guint i = 0; all && machine->accelerator && i < all->len; i++) {
+        const Bound *bound = &g_array_index(all, Bound, i);
+        unsigned block;
+
+        if (bound->there(machine)) {
+            put_text(out, BOUND_PATH);
+            put_text(out, machine->accelerator->name);
+            put_number(out, 0, 2);
+            block = begin_block(out);
+            put_text(out, bound->what);
+            end_block(out, block);
+        }
+    }
+}
+
+static bool check_bound(const Machine *machine, const char *accelerator, Reader content,
+                        GError **error)
+{
+    g_autofree char *what = read_text(&content);
+    const char *here = machine->accelerator ? machine->accelerator->name : "none";
+
+    return strcmp(here, accelerator) == 0 ||
+           error_fail(
+               error, KASO_ERROR_UNSUPPORTED,
+               "the saved machine has %s, which -accel %s cannot take from -accel %s: load it "
+               "with -accel %s, or end that before it is saved",
+               what, here, accelerator, accelerator);
+}
+
 /* --- parts that are no device's --- */
 
 #define PARTS     "machine/saved-state.h parts"
@@ -422,6 +477,7 @@ GByteArray *machine_save_state(Machine *machine)
     put_number(out, (uint64_t)clock_now_ns(machine), 8);
     device_foreach(machine->root, save_section, out);
     save_accelerator(machine, out);
+    save_bound(machine, out);
     save_parts(machine, out);
     return out;
 }
@@ -475,6 +531,9 @@ static bool load_section(Machine *machine, Reader *reader, GHashTable *loaded, b
     }
     if (strcmp(path, ACCELERATOR_PATH) == 0) {
         return load_accelerator(machine, type, version, content, only_check, error);
+    }
+    if (strcmp(path, BOUND_PATH) == 0) {
+        return check_bound(machine, type, content, error);
     }
     if (strcmp(type, PART_TYPE) == 0) {
         return load_part(machine, path, version, &content, only_check, error);

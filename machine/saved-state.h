@@ -41,6 +41,13 @@ typedef struct {
 /* Once a machine and part; both live as long as the machine. */
 void machine_save_part(Machine *machine, const SavedPart *part, void *instance);
 
+/*
+ * What only an accelerator of the same name can take, such as a virtual machine that the guest runs: `there` is asked at each save, when
+ * all else is saved, and a machine that has it is refused elsewhere with an error that says `what` it has.
+ */
+typedef bool BoundState(const Machine *machine);
+void machine_save_bound(Machine *machine, const char *what, BoundState *there);
+
 /* One device (or CPU) of it, for tests: fields, hooks and checks, without the device's place. */
 void device_save_state(Device *device, GByteArray *out);
 bool device_load_state(Device *device, unsigned version, const uint8_t *data, size_t size,

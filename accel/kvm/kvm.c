@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "machine/debug.h"
+#include "machine/saved-state.h"
 
 #define DEFAULT_DEVICE "/dev/kvm"
 
@@ -255,6 +256,7 @@ static bool kvm_init(Machine *machine, void *state, GError **error)
     kvm->statistics_fd = kvm_statistics_open(kvm, kvm->vm);
     hyperv_load(kvm);
     clock_follow(kvm);
+    machine_save_bound(machine, "a virtual machine of its own that runs", nested_is_saved);
     return true;
 }
 

@@ -336,6 +336,8 @@ void msrs_set_deadline(KvmVcpu *kv, uint64_t deadline);
 bool nested_reset(KvmVcpu *kv, GError **error);
 /* For snapshots, to and from saved_nested. It is loaded once, after the mode and before the other registers, which are those of the machine that runs. */
 void nested_save(KvmVcpu *kv);
+/* Whether what nested_save has kept can go to no other accelerator. */
+bool nested_is_saved(const Machine *machine);
 bool nested_load(KvmVcpu *kv, GError **error);
 
 /* cpuid.c */

@@ -55,6 +55,30 @@ void nested_save(KvmVcpu *kv)
     }
 }
 
+/* Outside of it all is in the guest's memory and registers, but that an SVM's interrupts are held back, and where VMX is on. */
+static bool is_bound(const struct kvm_nested_state *state)
+{
+    if (state->format == KVM_STATE_NESTED_FORMAT_SVM) {
+        return (state->flags & KVM_STATE_NESTED_GUEST_MODE) ||
+               !(state->flags & KVM_STATE_NESTED_GIF_SET);
+    }
+    return state->hdr.vmx.vmxon_pa != (uint64_t)NO_ADDRESS;
+}
+
+bool nested_is_saved(const Machine *machine)
+{
+    const Kvm *kvm = machine->accel_state;
+
+    for (unsigned i = 0; i < kvm->vcpus->len; i++) {
+        const KvmVcpu *kv = kvm->vcpus->pdata[i];
+
+        if (kv->saved_nested_bytes && is_bound((const void *)kv->saved_nested)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool nested_load(KvmVcpu *kv, GError **error)
 {
     g_autofree struct kvm_nested_state *state = g_malloc0(bytes_most(kv));

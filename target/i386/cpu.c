@@ -6,6 +6,7 @@
 #include <elf.h>
 
 #include "base/log.h"
+#include "machine/saved-state.h"
 #include "target/i386/control.h"
 #include "target/i386/core-dump.h"
 #include "target/i386/describe.h"
@@ -66,9 +67,27 @@ static uint64_t get_mode(TcgState *env)
 
 /* Realize and reset. */
 
+/* A VMCB is in the processor or may be in SMRAM, or an exit's handler has interrupts held back: other accelerators keep that in forms of their own. */
+static bool runs_virtual_machine(const Machine *machine)
+{
+    for (unsigned i = 0; i < machine->vcpus->len; i++) {
+        const X86Cpu *cpu = x86_cpu(machine->vcpus->pdata[i]);
+
+        if (cpu->svm.guest || !cpu->svm.gif || (cpu->smm && cpu->svm.asid)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool realize(Vcpu *vcpu, GError **error)
 {
     X86Cpu *cpu = x86_cpu(vcpu);
+
+    if (vcpu->index == 0) {
+        machine_save_bound(vcpu->machine, "a virtual machine of its own that runs",
+                           runs_virtual_machine);
+    }
 
     cpu->x86_model = vcpu->model->data;
     cpu->tcg.vcpu = vcpu;

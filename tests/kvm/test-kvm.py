@@ -415,6 +415,28 @@ class States(KvmTest):
                 with open(log, encoding="utf-8") as file:
                     self.assertEqual(file.read(), "ready\nexit=00000081 eax=00001234 \nefer=00000000 end\n")
 
+    def test_nested_elsewhere(self):
+        """Of two accelerators, neither takes a virtual machine of the guest's own from the other; the machine is taken before it runs one."""
+        image, state = build(os.path.join(FOLDER, "nested.c")), path("state")
+        options = {accel: ["-accel", accel, "-cpu", "max,svm=on"] for accel in ("kvm", "tcg")}
+        for here, there in ("tcg", "kvm"), ("kvm", "tcg"):
+            for inside in False, True:
+                with self.subTest((here, inside)):
+                    log = path("log", b"")
+                    with self.start(image, log, *options[here], *([] if inside else ["-S"])) as process:
+                        if inside:
+                            self.wait_for(process, log, 1)
+                        errors = process.communicate(f"migrate file:{state}\nquit\n", timeout=60 * SLOW)[1]
+                        self.assertEqual(process.returncode, 0, errors)
+                    with self.start(image, log, *options[there], "-incoming", f"file:{state}") as process:
+                        if inside:
+                            errors = process.communicate(timeout=60 * SLOW)[1]
+                            self.assertNotEqual(process.returncode, DONE, errors)
+                            self.assertIn(f"which -accel {there} cannot take from -accel {here}", errors)
+                        else:
+                            errors = process.communicate("info status\ncont\n", timeout=60 * SLOW)[1]
+                            self.assertEqual(process.returncode, DONE, errors)
+
     def test_timers(self):
         """Timers of the local APIC that would have run out while the machine stood run out in the next process; KVM's clock and its interfaces are as before."""
         image, state = build(os.path.join(FOLDER, "moves.c")), path("state")

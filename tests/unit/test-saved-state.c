@@ -42,9 +42,46 @@ static void test_semihosting_saved(void)
     machine_free(other);
 }
 
+static bool bound;
+
+static bool is_bound(const Machine *machine)
+{
+    return bound;
+}
+
+/* What only one accelerator can take is refused by others before anything changes; without it they take the machine. */
+static void test_bound(void)
+{
+    Machine *machine = counting_machine(1), *other = counting_machine(1);
+    Accelerator another = counting_accelerator;
+    GError *error = NULL;
+
+    another.name = "another";
+    machine_save_bound(machine, "a thing of its own", is_bound);
+    for (unsigned i = 0; i < 4; i++) {
+        g_autoptr(GByteArray) state = NULL;
+        bool taken = i != 3;
+
+        bound = i & 1;
+        other->accelerator = i & 2 ? &another : &counting_accelerator;
+        state = machine_save_state(machine);
+        g_assert_cmpint(machine_state_fits(other, state->data, state->len, &error), ==, taken);
+        if (!taken) {
+            g_assert_nonnull(strstr(error->message, "a thing of its own"));
+            g_assert_nonnull(strstr(error->message, "load it with -accel counting"));
+            g_clear_error(&error);
+        }
+        g_assert_cmpint(machine_load_state(other, state->data, state->len, NULL), ==, taken);
+    }
+    other->accelerator = &counting_accelerator;
+    machine_free(machine);
+    machine_free(other);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/saved-state/semihosting", test_semihosting_saved);
+    g_test_add_func("/saved-state/bound", test_bound);
     return g_test_run();
 }
