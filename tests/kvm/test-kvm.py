@@ -434,7 +434,14 @@ class States(KvmTest):
                             self.assertNotEqual(process.returncode, DONE, errors)
                             self.assertIn(f"which -accel {there} cannot take from -accel {here}", errors)
                         else:
-                            errors = process.communicate("info status\ncont\n", timeout=60 * SLOW)[1]
+                            deadline = time.monotonic() + 60 * SLOW
+                            while process.poll() is None and time.monotonic() < deadline:
+                                with contextlib.suppress(BrokenPipeError):
+                                    process.stdin.write("cont\n")
+                                    process.stdin.flush()
+                                time.sleep(0.5)
+                            process.kill()
+                            errors = process.communicate()[1]
                             self.assertEqual(process.returncode, DONE, errors)
 
     def test_timers(self):
