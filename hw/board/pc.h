@@ -73,6 +73,7 @@ struct Pc {
     uint64_t max_ram_below_4g, max_fw_size;
     struct BlockBackend *pflash[PC_FLASH_BANKS];
     char *smbios_entry_point, *oem_id, *oem_table_id;
+    int south_bridge; /* of one kind */
 };
 
 /* pc.c */

@@ -380,7 +380,7 @@ static void add_pcie(const Virt *virt, void *fdt)
     put_pci_range(&ranges, PCI_SPACE_IO, 0, VIRT_PCIE_PIO, VIRT_PCIE_PIO_BYTES);
     put_pci_range(&ranges, PCI_SPACE_MEM32, VIRT_PCIE_MMIO, VIRT_PCIE_MMIO, VIRT_PCIE_MMIO_BYTES);
     if (mmio_high) {
-        put_pci_range(&ranges, PCI_SPACE_MEM64, mmio_high, mmio_high, VIRT_PCIE_MMIO_HIGH_BYTES);
+        put_pci_range(&ranges, PCI_SPACE_MEM64, mmio_high, mmio_high, virt->high_mmio_bytes);
     }
     put(&buses, 0);
     put(&buses, (uint32_t)(ecam_bytes >> 20) - 1);
@@ -400,9 +400,9 @@ static void add_pcie(const Virt *virt, void *fdt)
     fdt_end_node(fdt);
 }
 
-static void add_virtio_slots(void *fdt)
+static void add_virtio_slots(const Virt *virt, void *fdt)
 {
-    for (unsigned slot = 0; slot < VIRT_MMIO_SLOTS; slot++) {
+    for (unsigned slot = 0; slot < virt->mmio_slots; slot++) {
         uint64_t address = VIRT_MMIO + slot * VIRT_MMIO_STRIDE;
 
         begin_node(fdt, "virtio_mmio", address);
@@ -420,8 +420,9 @@ void *virt_fdt_build(const Virt *virt, GError **error)
     const Numa *numa = virt->machine->numa;
     size_t nodes = numa ? numa->count : 0;
     const char *append = virt->machine->config.append;
+    size_t compatible = virt->compatible ? strlen(virt->compatible) : 0;
     size_t tree_bytes = TREE_BYTES + (size_t)virt->machine->config.vcpus * BYTES_PER_CPU +
-                        nodes * nodes * BYTES_PER_PAIR;
+                        nodes * nodes * BYTES_PER_PAIR + compatible;
     size_t size =
         tree_bytes + nodes * BYTES_PER_NODE + VIRT_FDT_SPARE + (append ? strlen(append) : 0);
     void *fdt = g_malloc0(size);
@@ -432,7 +433,8 @@ void *virt_fdt_build(const Virt *virt, GError **error)
     fdt_begin_node(fdt, "");
     fdt_property_u32(fdt, "interrupt-parent", PHANDLE_GIC);
     fdt_property_string(fdt, "model", "linux,dummy-virt");
-    fdt_property_string(fdt, "compatible", "linux,dummy-virt");
+    fdt_property_string(fdt, "compatible",
+                        virt->compatible ? virt->compatible : "linux,dummy-virt");
     fdt_property_u32(fdt, "#address-cells", 2);
     fdt_property_u32(fdt, "#size-cells", 2);
     fdt_property(fdt, "dma-coherent", NULL, 0);
@@ -445,7 +447,7 @@ void *virt_fdt_build(const Virt *virt, GError **error)
     add_simple_devices(virt, fdt);
     add_gpio(fdt);
     add_pcie(virt, fdt);
-    add_virtio_slots(fdt);
+    add_virtio_slots(virt, fdt);
     fdt_end_node(fdt);
     /* Errors of the steps above stick in the tree and come out here. */
     status = fdt_finish(fdt);

@@ -8,12 +8,6 @@
 #include "base/error.h"
 #include "hw/board/virt.h"
 
-static const uint64_t sizes[VIRT_HIGH_COUNT] = {
-    [VIRT_HIGH_REDIST] = VIRT_HIGH_REDIST_BYTES,
-    [VIRT_HIGH_ECAM] = VIRT_PCIE_ECAM_HIGH_BYTES,
-    [VIRT_HIGH_MMIO] = VIRT_PCIE_MMIO_HIGH_BYTES,
-};
-
 static unsigned physical_bits(const Machine *machine)
 {
     const Target *target = machine->config.target;
@@ -62,12 +56,39 @@ static bool check_vcpus(const Virt *virt, GError **error)
     return true;
 }
 
+static bool check_choices(const Virt *virt, GError **error)
+{
+    if (virt->msi == VIRT_MSI_ITS || virt->msi == VIRT_MSI_OFF) {
+        return error_fail(error, KASO_ERROR_UNSUPPORTED,
+                          "machine 'virt': msi=%s: not yet: message interrupts go to the GICv2m",
+                          virt->msi == VIRT_MSI_ITS ? "its" : "off");
+    }
+    if (virt->mmio_slots > VIRT_MMIO_SLOTS) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "machine 'virt': virtio-mmio-transports=%u: it has room for %u",
+                          virt->mmio_slots, VIRT_MMIO_SLOTS);
+    }
+    if (virt->high_mmio_bytes < VIRT_PCIE_MMIO_HIGH_BYTES ||
+        (virt->high_mmio_bytes & (virt->high_mmio_bytes - 1))) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "machine 'virt': highmem-mmio-size=%" PRIu64
+                          ": give a power of two from 512G on",
+                          virt->high_mmio_bytes);
+    }
+    return true;
+}
+
 bool virt_place_high(Virt *virt, GError **error)
 {
+    const uint64_t sizes[VIRT_HIGH_COUNT] = {
+        [VIRT_HIGH_REDIST] = VIRT_HIGH_REDIST_BYTES,
+        [VIRT_HIGH_ECAM] = VIRT_PCIE_ECAM_HIGH_BYTES,
+        [VIRT_HIGH_MMIO] = virt->high_mmio_bytes,
+    };
     unsigned bits = physical_bits(virt->machine);
     uint64_t next = align_up(VIRT_RAM_BASE + virt->machine->config.ram_bytes, GIB(1));
 
-    if (!check_ram(virt, bits, error)) {
+    if (!check_choices(virt, error) || !check_ram(virt, bits, error)) {
         return false;
     }
     next = MAX(next, VIRT_HIGH_LEAST);

@@ -217,7 +217,7 @@ static bool add_pcie(Virt *virt, GError **error)
     memory_region_add(system, VIRT_PCIE_MMIO, &virt->pcie_mmio, 0);
     if (mmio_high) {
         memory_region_init_alias(&virt->pcie_mmio_high, machine, "pcie-mmio-high-window",
-                                 device_mmio(pcie, 1), mmio_high, VIRT_PCIE_MMIO_HIGH_BYTES);
+                                 device_mmio(pcie, 1), mmio_high, virt->high_mmio_bytes);
         memory_region_add(system, mmio_high, &virt->pcie_mmio_high, 0);
     }
     memory_region_init_alias(&virt->pcie_pio, machine, "pcie-pio-window", device_mmio(pcie, 2), 0,
@@ -242,7 +242,7 @@ static bool add_usb(Virt *virt, GError **error)
 
 static bool add_virtio_slots(Virt *virt, GError **error)
 {
-    for (unsigned slot = 0; slot < VIRT_MMIO_SLOTS; slot++) {
+    for (unsigned slot = 0; slot < virt->mmio_slots; slot++) {
         g_autofree char *id = g_strdup_printf("virtio-mmio.%u", slot);
 
         if (!add_simple(virt, "virtio-mmio", id, VIRT_MMIO + slot * VIRT_MMIO_STRIDE,
@@ -502,7 +502,9 @@ static const Property virt_properties[] = {
     { "highmem-ecam", PROPERTY_BOOL, offsetof(Virt, high_wanted[VIRT_HIGH_ECAM]),
       "PCIe configuration space of 256 buses above RAM", "on" },
     { "highmem-mmio", PROPERTY_BOOL, offsetof(Virt, high_wanted[VIRT_HIGH_MMIO]),
-      "PCIe window of 512 GiB above RAM", "on" },
+      "PCIe window above RAM", "on" },
+    { "highmem-mmio-size", PROPERTY_SIZE, offsetof(Virt, high_mmio_bytes),
+      "bytes of the PCIe window above RAM: a power of two, 512G or more", "512G" },
     { "compact-highmem", PROPERTY_BOOL, offsetof(Virt, high_compact),
       "high regions that are not there leave no gap", "on" },
     { "secure", PROPERTY_NOT_YET, 0, "EL3 and secure world" },
@@ -511,6 +513,15 @@ static const Property virt_properties[] = {
     { "ras", PROPERTY_NOT_YET, 0, "error injection" },
     { "its", PROPERTY_BOOL, offsetof(Virt, its),
       "interrupt translation service (not yet: the GICv2m frame takes message interrupts)" },
+    { "msi", PROPERTY_ENUM, offsetof(Virt, msi), "what takes message interrupts", "auto",
+      (const char *const[]){ "auto", "gicv2m", "its", "off", NULL } },
+    { "virtio-mmio-transports", PROPERTY_U8, offsetof(Virt, mmio_slots),
+      "slots of virtio devices on MMIO, up to 32", "32" },
+    { "dt-compatible", PROPERTY_STRING, offsetof(Virt, compatible),
+      "the device tree's name of the machine" },
+    { "phandle-start", PROPERTY_NOT_YET, 0, "a choice of the device tree's handles" },
+    { "x-oem-id", PROPERTY_NOT_YET, 0, "ACPI tables" },
+    { "x-oem-table-id", PROPERTY_NOT_YET, 0, "ACPI tables" },
     { "acpi", PROPERTY_ON_OFF_AUTO, offsetof(Virt, acpi),
       "ACPI tables (not yet: the guest gets a device tree)", "auto" },
     { "iommu", PROPERTY_STRING, offsetof(Virt, iommu), "'none'" },

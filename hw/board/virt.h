@@ -57,6 +57,7 @@ enum {
 typedef enum { VIRT_GIC_2, VIRT_GIC_3, VIRT_GIC_MAX, VIRT_GIC_HOST } VirtGic;
 
 /* In the order of their addresses. */
+typedef enum { VIRT_MSI_AUTO, VIRT_MSI_GICV2M, VIRT_MSI_ITS, VIRT_MSI_OFF } VirtMsi;
 typedef enum { VIRT_HIGH_REDIST, VIRT_HIGH_ECAM, VIRT_HIGH_MMIO, VIRT_HIGH_COUNT } VirtHigh;
 
 typedef struct {
@@ -66,8 +67,10 @@ typedef struct {
     int gic_version;
     bool high_wanted[VIRT_HIGH_COUNT], high_compact;
     bool highmem, its, dtb_randomness;
-    int acpi;
-    char *dumpdtb, *kernel_irqchip, *iommu;
+    int acpi, msi;
+    uint64_t high_mmio_bytes;
+    uint8_t mmio_slots;
+    char *dumpdtb, *kernel_irqchip, *iommu, *compatible;
     BlockBackend *pflash[2];
 
     Machine *machine;

@@ -96,6 +96,7 @@ REFUSED = [
     (['-display', 'nnoe'], r"did you mean 'none'"),
     ([*VIRT, '-M', 'q35'], r'this machine does not run aarch64 processors'),
     (['-M', 'pc-i440fx-2.3'], r'this machine does not run aarch64 processors'),
+    (['-M', 'pc,x-change-vmfd-on-reset=on'], r'x-change-vmfd-on-reset=on: not yet'),
     ([*VIRT, '-M', 'virt,secure=on'], r'secure=on: not yet: EL3'),
     ([*VIRT, '-cpu', 'host'], r"not yet: CPU model 'host' is not built; it needs KVM; use -cpu max"),
     ([*VIRT, '-cpu', 'neoverse-v1'], r"not yet: CPU model 'neoverse-v1' .* SVE; the nearest is -cpu neoverse-n1"),
@@ -402,6 +403,9 @@ ACCEPTED = [
 
 # The same of the PC.
 REFUSED_PC = [
+    (['-M', 'pc,wdat=on'], r"wdat=on: not yet: ACPI's table"),
+    (['-M', 'pc,x-south-bridge=piix4-isa'], r"'piix4-isa' is no value .*piix3"),
+    (['-M', 'pc,dumpdtb=x'], r'dumpdtb=x: not yet: a device tree'),
     (['-cpu', 'max,avx10-version=1'], r"avx10-version=1: not yet: AVX10"),
     (['-cpu', 'max,lbr-fmt=5'], r"lbr-fmt=5: not yet: last branch records"),
     (['-drive', 'if=none,id=d,readonly=maybe'], r"Parameter 'readonly' expects 'on' or 'off'"),

@@ -152,6 +152,27 @@ static void variants(void)
     expect_failure(MIB(64), "gic-version=host", "kvm");
     expect_failure(MIB(64), "secure=on", "secure=on");
     expect_failure(MIB(64), "hihgmem=on", "highmem");
+    expect_failure(MIB(64), "virtio-mmio-transports=33", "has room for 32");
+    expect_failure(MIB(64), "highmem-mmio-size=768G", "power of two");
+    expect_failure(MIB(64), "highmem-mmio-size=256G", "from 512G on");
+    expect_failure(MIB(64), "msi=its", "msi=its: not yet");
+    expect_failure(MIB(64), "x-oem-id=ME", "not yet: ACPI");
+}
+
+/* What scripts choose of the tree: a board's name, fewer slots, a larger window. */
+static void chosen_tree(void)
+{
+    static const char *const options[] = { "dt-compatible=acme,board", "virtio-mmio-transports=2",
+                                           "highmem-mmio-size=1T", "msi=gicv2m", NULL };
+    Machine *machine = build(1, GIB(1), NULL, options);
+    const void *fdt = tree_of(machine);
+
+    g_assert_cmpstr(fdt_getprop(fdt, 0, "compatible", NULL), ==, "acme,board");
+    g_assert_cmpint(fdt_path_offset(fdt, "/virtio_mmio@a000200"), >, 0);
+    g_assert_cmpint(fdt_path_offset(fdt, "/virtio_mmio@a000400"), <, 0);
+    g_assert_cmphex(cells(fdt, "/pcie@10000000", "ranges", 17), ==, UINT64_C(0x10000000000));
+    g_assert_cmphex(cells(fdt, "/pcie@10000000", "ranges", 19), ==, UINT64_C(0x10000000000));
+    machine_free(machine);
 }
 
 static unsigned forty_bits(const CpuModel *model)
@@ -435,6 +456,7 @@ void test_virt(void)
 {
     g_test_add_func("/virt/tree", tree);
     g_test_add_func("/virt/variants", variants);
+    g_test_add_func("/virt/chosen-tree", chosen_tree);
     g_test_add_func("/virt/high", high);
     g_test_add_func("/virt/sparse", sparse);
     g_test_add_func("/virt/compiler", compiler);
