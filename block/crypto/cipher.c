@@ -5,70 +5,61 @@
 #include "base/bits.h"
 #include "base/error.h"
 
-#include <nettle/aes.h>
 #include <nettle/cbc.h>
+#include <nettle/ctr.h>
 #include <nettle/hmac.h>
+#include <nettle/nettle-meta.h>
 #include <nettle/pbkdf2.h>
-#include <nettle/ripemd160.h>
-#include <nettle/sha1.h>
-#include <nettle/sha2.h>
 #include <nettle/xts.h>
 #include <string.h>
 
-enum { SECTOR = 512, BLOCK = 16, KEY_MAX = 64, DIGEST_MAX = 64 };
+enum { SECTOR = 512, BLOCK_MAX = 16, DIGEST_MAX = 64 };
 
-typedef enum { MODE_ECB, MODE_CBC, MODE_XTS } CipherMode;
-typedef enum { IV_NONE, IV_PLAIN, IV_PLAIN64, IV_ESSIV } IvKind;
+typedef enum { MODE_ECB, MODE_CBC, MODE_XTS, MODE_CTR } CipherMode;
+typedef enum { IV_PLAIN, IV_PLAIN64, IV_ESSIV } IvKind;
 
-typedef struct {
-    size_t key_size;
-    union {
-        struct aes128_ctx a128;
-        struct aes192_ctx a192;
-        struct aes256_ctx a256;
-    } encrypt, decrypt;
-} Aes;
+typedef struct nettle_cipher Algorithm;
 
 struct SectorCipher {
+    const Algorithm *algorithm, *essiv_algorithm;
     CipherMode mode;
     IvKind iv;
-    Aes aes, essiv;
-    size_t key_size;
-    struct xts_aes128_key xts128_encrypt, xts128_decrypt;
-    struct xts_aes256_key xts256_encrypt, xts256_decrypt;
+    /* Key schedules; those that mode and initialisation vector have no use for are NULL. */
+    void *encrypt, *decrypt, *tweak, *essiv;
 };
 
-static bool aes_init(Aes *aes, const uint8_t *key, size_t key_size)
+static const struct {
+    const char *family;
+    const Algorithm *algorithm;
+} ciphers[] = {
+    { "aes", &nettle_aes128 },         { "aes", &nettle_aes192 },
+    { "aes", &nettle_aes256 },         { "serpent", &nettle_serpent128 },
+    { "serpent", &nettle_serpent192 }, { "serpent", &nettle_serpent256 },
+    { "twofish", &nettle_twofish128 }, { "twofish", &nettle_twofish192 },
+    { "twofish", &nettle_twofish256 }, { "cast5", &nettle_cast128 },
+};
+
+static const Algorithm *find_cipher(const char *family, size_t key_size)
 {
-    aes->key_size = key_size;
-    switch (key_size) {
-    case 16:
-        aes128_set_encrypt_key(&aes->encrypt.a128, key);
-        aes128_set_decrypt_key(&aes->decrypt.a128, key);
-        return true;
-    case 24:
-        aes192_set_encrypt_key(&aes->encrypt.a192, key);
-        aes192_set_decrypt_key(&aes->decrypt.a192, key);
-        return true;
-    case 32:
-        aes256_set_encrypt_key(&aes->encrypt.a256, key);
-        aes256_set_decrypt_key(&aes->decrypt.a256, key);
-        return true;
-    default:
-        return false;
+    for (unsigned i = 0; i < ARRAY_SIZE(ciphers); i++) {
+        if (!strcmp(ciphers[i].family, family) && ciphers[i].algorithm->key_size == key_size) {
+            return ciphers[i].algorithm;
+        }
     }
+    return NULL;
 }
 
-static nettle_cipher_func *aes_function(const Aes *aes, bool encrypt)
+size_t sector_cipher_key_size(const char *algorithm, const char *mode)
 {
-    switch (aes->key_size) {
-    case 16:
-        return (nettle_cipher_func *)(encrypt ? aes128_encrypt : aes128_decrypt);
-    case 24:
-        return (nettle_cipher_func *)(encrypt ? aes192_encrypt : aes192_decrypt);
-    default:
-        return (nettle_cipher_func *)(encrypt ? aes256_encrypt : aes256_decrypt);
+    for (unsigned i = 0; i < ARRAY_SIZE(ciphers); i++) {
+        size_t key_size = ciphers[i].algorithm->key_size;
+        g_autofree char *name = g_strdup_printf("%s-%zu", ciphers[i].family, key_size * 8);
+
+        if (!strcmp(name, algorithm)) {
+            return !strcmp(mode, "xts") ? 2 * key_size : key_size;
+        }
     }
+    return 0;
 }
 
 /* Hashes. */
@@ -77,8 +68,9 @@ static const struct {
     const char *name;
     const struct nettle_hash *hash;
 } hashes[] = {
-    { "sha1", &nettle_sha1 },     { "sha224", &nettle_sha224 }, { "sha256", &nettle_sha256 },
-    { "sha384", &nettle_sha384 }, { "sha512", &nettle_sha512 }, { "ripemd160", &nettle_ripemd160 },
+    { "md5", &nettle_md5 },       { "sha1", &nettle_sha1 },           { "sha224", &nettle_sha224 },
+    { "sha256", &nettle_sha256 }, { "sha384", &nettle_sha384 },       { "sha512", &nettle_sha512 },
+    { "sm3", &nettle_sm3 },       { "ripemd160", &nettle_ripemd160 },
 };
 
 static const struct nettle_hash *find_hash(const char *name)
@@ -154,138 +146,189 @@ bool hash_pbkdf2(const char *name, const char *password, size_t password_size, u
 
 /* Sectors. */
 
-static bool parse_mode(SectorCipher *cipher, const char *mode, const uint8_t *key, size_t key_size)
+static bool parse_mode(SectorCipher *cipher, const char *mode)
 {
-    const char *iv;
+    static const char *const modes[] = {
+        [MODE_ECB] = "ecb", [MODE_CBC] = "cbc", [MODE_XTS] = "xts", [MODE_CTR] = "ctr"
+    };
+    const char *dash = strchrnul(mode, '-');
 
-    if (!strcmp(mode, "ecb")) {
-        cipher->mode = MODE_ECB;
-        return true;
+    for (unsigned i = 0; i < ARRAY_SIZE(modes); i++) {
+        if (strlen(modes[i]) == (size_t)(dash - mode) && g_str_has_prefix(mode, modes[i])) {
+            cipher->mode = (CipherMode)i;
+            return *dash || i == MODE_ECB;
+        }
     }
-    cipher->mode = g_str_has_prefix(mode, "xts-") ? MODE_XTS : MODE_CBC;
-    if (cipher->mode == MODE_CBC && !g_str_has_prefix(mode, "cbc-")) {
+    return false;
+}
+
+static void *new_schedule(const Algorithm *algorithm, nettle_set_key_func *set_key,
+                          const uint8_t *key)
+{
+    void *schedule = g_malloc0(algorithm->context_size);
+
+    set_key(schedule, key);
+    return schedule;
+}
+
+/* ESSIV: the sector's number is encrypted by the same cipher, whose key is a hash of the disk's. */
+static bool init_essiv(SectorCipher *cipher, const char *family, const char *hash,
+                       const uint8_t *key, size_t key_size)
+{
+    uint8_t digest[DIGEST_MAX];
+
+    cipher->essiv_algorithm = find_cipher(family, hash_size(hash));
+    if (!cipher->essiv_algorithm) {
         return false;
     }
-    iv = mode + 4;
-    if (!strcmp(iv, "plain")) {
-        cipher->iv = IV_PLAIN;
-    } else if (!strcmp(iv, "plain64")) {
-        cipher->iv = IV_PLAIN64;
-    } else if (g_str_has_prefix(iv, "essiv:") && hash_size(iv + 6)) {
-        uint8_t digest[DIGEST_MAX];
+    hash_buffer(hash, key, key_size, digest);
+    cipher->essiv =
+        new_schedule(cipher->essiv_algorithm, cipher->essiv_algorithm->set_encrypt_key, digest);
+    explicit_bzero(digest, sizeof digest);
+    return true;
+}
 
+/* Old headers of ours have "ecb" alone, which needs none. */
+static bool init_iv(SectorCipher *cipher, const char *family, const char *mode, const uint8_t *key,
+                    size_t key_size)
+{
+    const char *dash = strchr(mode, '-'), *iv = dash ? dash + 1 : "plain";
+
+    if (g_str_has_prefix(iv, "essiv:")) {
         cipher->iv = IV_ESSIV;
-        return hash_buffer(iv + 6, key, key_size, digest) &&
-               aes_init(&cipher->essiv, digest, hash_size(iv + 6));
-    } else {
+        return init_essiv(cipher, family, strchr(iv, ':') + 1, key, key_size);
+    }
+    cipher->iv = !strcmp(iv, "plain64") ? IV_PLAIN64 : IV_PLAIN;
+    return cipher->iv == IV_PLAIN64 || !strcmp(iv, "plain");
+}
+
+static bool init_cipher(SectorCipher *cipher, const char *family, const uint8_t *key,
+                        size_t key_size)
+{
+    const Algorithm *algorithm =
+        find_cipher(family, cipher->mode == MODE_XTS ? key_size / 2 : key_size);
+
+    if (!algorithm || (cipher->mode == MODE_XTS && algorithm->block_size != XTS_BLOCK_SIZE)) {
         return false;
+    }
+    cipher->algorithm = algorithm;
+    cipher->encrypt = new_schedule(algorithm, algorithm->set_encrypt_key, key);
+    cipher->decrypt = new_schedule(algorithm, algorithm->set_decrypt_key, key);
+    if (cipher->mode == MODE_XTS) {
+        cipher->tweak =
+            new_schedule(algorithm, algorithm->set_encrypt_key, key + algorithm->key_size);
     }
     return true;
 }
 
-SectorCipher *sector_cipher_new(const char *mode, const uint8_t *key, size_t key_size,
-                                GError **error)
+SectorCipher *sector_cipher_new(const char *family, const char *mode, const uint8_t *key,
+                                size_t key_size, GError **error)
 {
     SectorCipher *cipher = g_new0(SectorCipher, 1);
-    bool done = parse_mode(cipher, mode, key, key_size);
 
-    cipher->key_size = key_size;
-    if (done && cipher->mode == MODE_XTS) {
-        done = key_size == 32 || key_size == 64;
-        if (key_size == 32) {
-            xts_aes128_set_encrypt_key(&cipher->xts128_encrypt, key);
-            xts_aes128_set_decrypt_key(&cipher->xts128_decrypt, key);
-        } else if (done) {
-            xts_aes256_set_encrypt_key(&cipher->xts256_encrypt, key);
-            xts_aes256_set_decrypt_key(&cipher->xts256_decrypt, key);
-        }
-    } else if (done) {
-        done = aes_init(&cipher->aes, key, key_size);
-    }
-    if (!done) {
-        g_free(cipher);
+    if (!parse_mode(cipher, mode) || !init_cipher(cipher, family, key, key_size) ||
+        !init_iv(cipher, family, mode, key, key_size)) {
+        sector_cipher_free(cipher);
         error_fail(error, KASO_ERROR_UNSUPPORTED,
-                   "Unsupported encryption: AES with mode '%s' and a key of %zu bits", mode,
-                   key_size * 8);
+                   "Unsupported encryption: cipher '%s' with mode '%s' and a key of %zu bits",
+                   family, mode, key_size * 8);
         return NULL;
     }
     return cipher;
 }
 
+static void free_schedule(const Algorithm *algorithm, void *schedule)
+{
+    if (schedule) {
+        explicit_bzero(schedule, algorithm->context_size);
+        g_free(schedule);
+    }
+}
+
 void sector_cipher_free(SectorCipher *cipher)
 {
     if (cipher) {
-        explicit_bzero(cipher, sizeof *cipher);
+        free_schedule(cipher->algorithm, cipher->encrypt);
+        free_schedule(cipher->algorithm, cipher->decrypt);
+        free_schedule(cipher->algorithm, cipher->tweak);
+        free_schedule(cipher->essiv_algorithm, cipher->essiv);
         g_free(cipher);
     }
 }
 
-static void make_iv(const SectorCipher *cipher, uint64_t sector, uint8_t iv[BLOCK])
+static void make_iv(const SectorCipher *cipher, uint64_t sector, uint8_t iv[BLOCK_MAX])
 {
-    memset(iv, 0, BLOCK);
-    switch (cipher->iv) {
-    case IV_PLAIN:
+    memset(iv, 0, BLOCK_MAX);
+    if (cipher->iv == IV_PLAIN) {
         store_le32(iv, (uint32_t)sector);
+        return;
+    }
+    store_le64(iv, sector);
+    if (cipher->iv == IV_ESSIV) {
+        cipher->essiv_algorithm->encrypt(cipher->essiv, cipher->essiv_algorithm->block_size, iv,
+                                         iv);
+    }
+}
+
+static void encrypt_sector(const SectorCipher *cipher, uint8_t *iv, uint8_t *data)
+{
+    const Algorithm *a = cipher->algorithm;
+
+    switch (cipher->mode) {
+    case MODE_ECB:
+        a->encrypt(cipher->encrypt, SECTOR, data, data);
         break;
-    case IV_PLAIN64:
-        store_le64(iv, sector);
+    case MODE_CBC:
+        cbc_encrypt(cipher->encrypt, a->encrypt, a->block_size, iv, SECTOR, data, data);
         break;
-    case IV_ESSIV:
-        store_le64(iv, sector);
-        aes_function(&cipher->essiv, true)(&cipher->essiv.encrypt, BLOCK, iv, iv);
+    case MODE_XTS:
+        xts_encrypt_message(cipher->encrypt, cipher->tweak, a->encrypt, iv, SECTOR, data, data);
         break;
-    default:
+    case MODE_CTR:
+        ctr_crypt(cipher->encrypt, a->encrypt, a->block_size, iv, SECTOR, data, data);
         break;
     }
 }
 
-static void xts_sector(SectorCipher *cipher, bool encrypt, const uint8_t *iv, uint8_t *data)
+static void decrypt_sector(const SectorCipher *cipher, uint8_t *iv, uint8_t *data)
 {
-    if (cipher->key_size == 32) {
-        if (encrypt) {
-            xts_aes128_encrypt_message(&cipher->xts128_encrypt, iv, SECTOR, data, data);
-        } else {
-            xts_aes128_decrypt_message(&cipher->xts128_decrypt, iv, SECTOR, data, data);
-        }
-    } else if (encrypt) {
-        xts_aes256_encrypt_message(&cipher->xts256_encrypt, iv, SECTOR, data, data);
-    } else {
-        xts_aes256_decrypt_message(&cipher->xts256_decrypt, iv, SECTOR, data, data);
-    }
-}
+    const Algorithm *a = cipher->algorithm;
 
-static void crypt_sectors(const SectorCipher *cipher, bool encrypt, uint64_t sector, uint8_t *data,
-                          size_t size)
-{
-    const void *context = encrypt ? (const void *)&cipher->aes.encrypt : &cipher->aes.decrypt;
-
-    for (size_t at = 0; at < size; at += SECTOR, sector++) {
-        uint8_t iv[BLOCK];
-
-        make_iv(cipher, sector, iv);
-        switch (cipher->mode) {
-        case MODE_XTS:
-            xts_sector((SectorCipher *)cipher, encrypt, iv, data + at);
-            break;
-        case MODE_CBC:
-            (encrypt ? cbc_encrypt : cbc_decrypt)(context, aes_function(&cipher->aes, encrypt),
-                                                  BLOCK, iv, SECTOR, data + at, data + at);
-            break;
-        default:
-            aes_function(&cipher->aes, encrypt)(context, SECTOR, data + at, data + at);
-            break;
-        }
+    switch (cipher->mode) {
+    case MODE_ECB:
+        a->decrypt(cipher->decrypt, SECTOR, data, data);
+        break;
+    case MODE_CBC:
+        cbc_decrypt(cipher->decrypt, a->decrypt, a->block_size, iv, SECTOR, data, data);
+        break;
+    case MODE_XTS:
+        xts_decrypt_message(cipher->decrypt, cipher->tweak, a->decrypt, a->encrypt, iv, SECTOR,
+                            data, data);
+        break;
+    case MODE_CTR:
+        ctr_crypt(cipher->encrypt, a->encrypt, a->block_size, iv, SECTOR, data, data);
+        break;
     }
 }
 
 void sector_encrypt(const SectorCipher *cipher, uint64_t sector, uint8_t *data, size_t size)
 {
-    crypt_sectors(cipher, true, sector, data, size);
+    uint8_t iv[BLOCK_MAX];
+
+    for (size_t at = 0; at < size; at += SECTOR) {
+        make_iv(cipher, sector++, iv);
+        encrypt_sector(cipher, iv, data + at);
+    }
 }
 
 void sector_decrypt(const SectorCipher *cipher, uint64_t sector, uint8_t *data, size_t size)
 {
-    crypt_sectors(cipher, false, sector, data, size);
+    uint8_t iv[BLOCK_MAX];
+
+    for (size_t at = 0; at < size; at += SECTOR) {
+        make_iv(cipher, sector++, iv);
+        decrypt_sector(cipher, iv, data + at);
+    }
 }
 
 SectorCipher *sector_cipher_new_legacy(const char *passphrase, GError **error)
@@ -294,5 +337,5 @@ SectorCipher *sector_cipher_new_legacy(const char *passphrase, GError **error)
     uint8_t key[LEGACY_KEY_BYTES] = { 0 };
 
     memcpy(key, passphrase, MIN(strlen(passphrase), sizeof key));
-    return sector_cipher_new("cbc-plain64", key, sizeof key, error);
+    return sector_cipher_new("aes", "cbc-plain64", key, sizeof key, error);
 }

@@ -135,7 +135,7 @@ int luks_try_slot(Luks *luks, unsigned i, const char *passphrase, uint8_t *key, 
         error_fail_errno(error, -result, "Could not read key slot %u", i);
         return result;
     }
-    cipher = sector_cipher_new(luks->mode, key, luks->key_bytes, error);
+    cipher = sector_cipher_new(luks->cipher_name, luks->mode, key, luks->key_bytes, error);
     if (!cipher) {
         return -EINVAL;
     }
@@ -160,9 +160,9 @@ unsigned luks_iterations_for(const char *hash, uint64_t ms, size_t key_bytes)
                            LUKS_ITERATIONS_MAX);
 }
 
-uint8_t *luks_make_key_material(uint8_t *slot, const char *mode, const char *hash,
-                                uint64_t iterate_ms, const char *passphrase, const uint8_t *key,
-                                size_t key_bytes, GError **error)
+uint8_t *luks_make_key_material(uint8_t *slot, const char *cipher_name, const char *mode,
+                                const char *hash, uint64_t iterate_ms, const char *passphrase,
+                                const uint8_t *key, size_t key_bytes, GError **error)
 {
     size_t size = luks_material_size(key_bytes);
     g_autofree uint8_t *stripes = g_malloc0(size);
@@ -176,7 +176,7 @@ uint8_t *luks_make_key_material(uint8_t *slot, const char *mode, const char *has
     }
     hash_pbkdf2(hash, passphrase, strlen(passphrase), load_be32(slot + SLOT_ITERATIONS),
                 slot + SLOT_SALT, LUKS_SALT_SIZE, derived, key_bytes);
-    cipher = sector_cipher_new(mode, derived, key_bytes, error);
+    cipher = sector_cipher_new(cipher_name, mode, derived, key_bytes, error);
     explicit_bzero(derived, sizeof derived);
     if (!cipher) {
         return NULL;
@@ -278,11 +278,12 @@ static bool check_layout(Luks *luks, uint64_t limit, GError **error)
 {
     uint64_t size = luks_material_size(luks->key_bytes);
 
+    limit = luks->detached ? limit : MIN(limit, luks->payload_offset);
     for (unsigned i = 0; i < LUKS_SLOTS; i++) {
         uint64_t start = material_start(luks, i);
 
         if (load_be32(luks_slot(luks->header, i) + SLOT_STRIPES) != LUKS_STRIPES ||
-            start < LUKS_HEADER_SIZE || start + size > MIN(limit, luks->payload_offset)) {
+            start < LUKS_HEADER_SIZE || start + size > limit) {
             return error_fail(
                 error, KASO_ERROR_INVALID,
                 "The header is damaged: keyslot %u has %u stripes at %" G_GUINT64_FORMAT
@@ -386,8 +387,9 @@ static bool add_key(Luks *luks, const LuksAmendment *a, bool force, GError **err
                           "overwrite it with --force",
                           target, target);
     }
-    material = luks_make_key_material(made, luks->mode, luks->hash, a->iterate_ms,
-                                      a->new_passphrase, luks->key, luks->key_bytes, error);
+    material =
+        luks_make_key_material(made, luks->cipher_name, luks->mode, luks->hash, a->iterate_ms,
+                               a->new_passphrase, luks->key, luks->key_bytes, error);
     done = material != NULL;
     if (done && replace && spare >= 0) {
         done = fill_slot(luks, (unsigned)spare, made, material, error);

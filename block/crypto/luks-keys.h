@@ -55,8 +55,8 @@ int luks_try_slot(Luks *luks, unsigned i, const char *passphrase, uint8_t *key, 
  * Fills in iterations and salt of a slot in a header and returns its key material; NULL with an
  * error. It is luks_material_size(key_bytes) long; the caller frees.
  */
-uint8_t *luks_make_key_material(uint8_t *slot, const char *mode, const char *hash,
-                                uint64_t iterate_ms, const char *passphrase, const uint8_t *key,
-                                size_t key_bytes, GError **error);
+uint8_t *luks_make_key_material(uint8_t *slot, const char *cipher, const char *mode,
+                                const char *hash, uint64_t iterate_ms, const char *passphrase,
+                                const uint8_t *key, size_t key_bytes, GError **error);
 
 #endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * LUKS1 on-disk format 1.2.3: the header, and the format driver. Ciphers: AES. Detached headers
- * are not modelled.
+ * LUKS1 on-disk format 1.2.3: the header, and the format driver.
  */
 #include "block/crypto/luks-keys.h"
 
@@ -22,20 +21,22 @@ static void copy_name(char *out, const uint8_t *field)
     out[32] = '\0';
 }
 
-static json_t *header_info(const uint8_t *h, const char *mode, const char *hash)
+/* As QEMU names it: "twofish-192". XTS has two keys. */
+static char *algorithm_name(const char *cipher, const char *mode, size_t key_bytes)
 {
+    return g_strdup_printf("%s-%zu", cipher, key_bytes * 8 / (g_str_has_prefix(mode, "xts-") + 1u));
+}
+
+static json_t *header_info(const Luks *luks)
+{
+    const uint8_t *h = luks->header;
     json_t *slots = json_array(), *info = json_object();
-    g_auto(GStrv) parts = g_strsplit(mode, "-", 2);
+    g_auto(GStrv) parts = g_strsplit(luks->mode, "-", 2);
     g_autofree char *iv = g_strdup(parts[0] && parts[1] ? parts[1] : "");
+    g_autofree char *cipher = algorithm_name(luks->cipher_name, luks->mode, luks->key_bytes);
     char *colon = strchr(iv, ':');
     char uuid[41] = "";
-    unsigned key_bits = load_be32(h + L_KEY_BYTES) * 8;
-    g_autofree char *cipher = NULL;
 
-    if (!strcmp(parts[0] ? parts[0] : "", "xts")) {
-        key_bits /= 2;
-    }
-    cipher = g_strdup_printf("aes-%u", key_bits);
     memcpy(uuid, h + L_UUID, 40);
     if (colon) {
         *colon = '\0';
@@ -54,8 +55,8 @@ static json_t *header_info(const uint8_t *h, const char *mode, const char *hash)
         json_array_append_new(slots, item);
     }
     json_object_set_new(info, "ivgen-alg", json_string(iv));
-    json_object_set_new(info, "detached-header", json_false());
-    json_object_set_new(info, "hash-alg", json_string(hash));
+    json_object_set_new(info, "detached-header", json_boolean(luks->detached));
+    json_object_set_new(info, "hash-alg", json_string(luks->hash));
     json_object_set_new(info, "cipher-alg", json_string(cipher));
     json_object_set_new(info, "uuid", json_string(uuid));
     json_object_set_new(info, "cipher-mode", json_string(parts[0] ? parts[0] : ""));
@@ -75,7 +76,8 @@ static SectorCipher *unlock(Luks *luks, const char *passphrase, GError **error)
             return NULL;
         }
         if (result) {
-            return sector_cipher_new(luks->mode, luks->key, luks->key_bytes, error);
+            return sector_cipher_new(luks->cipher_name, luks->mode, luks->key, luks->key_bytes,
+                                     error);
         }
     }
     error_fail(error, KASO_ERROR_INVALID, "Invalid password, cannot unlock any keyslot");
@@ -85,33 +87,49 @@ static SectorCipher *unlock(Luks *luks, const char *passphrase, GError **error)
 void luks_refresh_info(Luks *luks)
 {
     json_decref(luks->info);
-    luks->info = header_info(luks->header, luks->mode, luks->hash);
+    luks->info = header_info(luks);
 }
 
-static bool parse_header(Luks *luks, GError **error)
+static bool check_algorithms(const Luks *luks, GError **error)
 {
-    const uint8_t *header = luks->header;
-    char cipher[LUKS_NAME_SIZE];
+    g_auto(GStrv) parts = g_strsplit(luks->mode, "-", 2);
+    g_autofree char *algorithm = algorithm_name(luks->cipher_name, luks->mode, luks->key_bytes);
 
-    copy_name(cipher, header + L_CIPHER);
-    copy_name(luks->mode, header + L_MODE);
-    copy_name(luks->hash, header + L_HASH);
-    luks->key_bytes = load_be32(header + L_KEY_BYTES);
-    luks->payload_offset = load_be32(header + L_PAYLOAD) * 512ull;
-    if (memcmp(header, luks_magic, sizeof luks_magic) || load_be16(header + L_VERSION) != 1) {
-        return error_fail(error, KASO_ERROR_INVALID, "Volume is not in LUKS version 1 format");
-    }
-    if (strcmp(cipher, "aes") || !hash_size(luks->hash) || !luks->key_bytes ||
-        luks->key_bytes > LUKS_KEY_BYTES_MAX ||
-        load_be32(header + L_DIGEST_ITERATIONS) > LUKS_ITERATIONS_MAX) {
+    if (sector_cipher_key_size(algorithm, parts[0] ? parts[0] : "") != luks->key_bytes ||
+        !hash_size(luks->hash) ||
+        load_be32(luks->header + L_DIGEST_ITERATIONS) > LUKS_ITERATIONS_MAX) {
         return error_fail(error, KASO_ERROR_UNSUPPORTED,
-                          "Unsupported LUKS cipher '%s', hash '%s' or key size %zu", cipher,
-                          luks->hash, luks->key_bytes);
+                          "Unsupported LUKS cipher '%s', hash '%s' or key size %zu",
+                          luks->cipher_name, luks->hash, luks->key_bytes);
     }
     return true;
 }
 
-Luks *luks_open(BlockNode *file, uint64_t offset, const char *passphrase, GError **error)
+static bool parse_header(Luks *luks, bool may_be_detached, GError **error)
+{
+    const uint8_t *header = luks->header;
+
+    copy_name(luks->cipher_name, header + L_CIPHER);
+    copy_name(luks->mode, header + L_MODE);
+    copy_name(luks->hash, header + L_HASH);
+    luks->key_bytes = load_be32(header + L_KEY_BYTES);
+    luks->payload_offset = load_be32(header + L_PAYLOAD) * 512ull;
+    luks->detached = may_be_detached && !luks->payload_offset;
+    if (memcmp(header, luks_magic, sizeof luks_magic) || load_be16(header + L_VERSION) != 1) {
+        return error_fail(error, KASO_ERROR_INVALID, "Volume is not in LUKS version 1 format");
+    }
+    if (luks->payload_offset < SLOT_ALIGN && !luks->detached) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "LUKS payload is overlapping with the header%s",
+                          luks->payload_offset ? ""
+                                               : ": a detached one, to be given as 'header' "
+                                                 "beside the disk as 'file'");
+    }
+    return check_algorithms(luks, error);
+}
+
+Luks *luks_open(BlockNode *file, uint64_t offset, const char *passphrase, bool may_be_detached,
+                GError **error)
 {
     g_autofree Luks *luks = g_new0(Luks, 1);
     int result = node_pread(file, offset, luks->header, sizeof luks->header);
@@ -122,7 +140,7 @@ Luks *luks_open(BlockNode *file, uint64_t offset, const char *passphrase, GError
     }
     luks->file = file;
     luks->offset = offset;
-    if (!parse_header(luks, error)) {
+    if (!parse_header(luks, may_be_detached, error)) {
         return NULL;
     }
     luks_refresh_info(luks);
@@ -176,11 +194,11 @@ bool luks_take_parameters(GHashTable *options, const char *prefix, LuksParameter
     return options_take_number(options, time_key, &parameters->iterate_ms, error);
 }
 
-char *luks_mode_name(const LuksParameters *p)
+/* How the header names the mode: "xts-plain64". The caller frees. */
+static char *mode_name(const LuksParameters *p)
 {
-    return !strcmp(p->mode, "ecb") ? g_strdup("ecb")
-           : p->iv_hash && !strcmp(p->iv, "essiv")
-               ? g_strdup_printf("%s-%s:%s", p->mode, p->iv, p->iv_hash)
+    return !strcmp(p->iv, "essiv")
+               ? g_strdup_printf("%s-%s:%s", p->mode, p->iv, p->iv_hash ? p->iv_hash : "sha256")
                : g_strdup_printf("%s-%s", p->mode, p->iv);
 }
 
@@ -191,10 +209,8 @@ static size_t slot_area(size_t key_bytes)
 
 uint64_t luks_header_size(const LuksParameters *p, size_t *key_bytes, GError **error)
 {
-    *key_bytes = (size_t)strtoul(p->cipher + MIN(strlen(p->cipher), 4), NULL, 10) / 8;
-    *key_bytes *= !strcmp(p->mode, "xts") ? 2 : 1;
-    if (!g_str_has_prefix(p->cipher, "aes-") || !*key_bytes || *key_bytes > LUKS_KEY_BYTES_MAX ||
-        !hash_size(p->hash)) {
+    *key_bytes = sector_cipher_key_size(p->cipher, p->mode);
+    if (!*key_bytes || !hash_size(p->hash)) {
         error_fail(error, KASO_ERROR_UNSUPPORTED, "Unsupported cipher '%s' or hash '%s'", p->cipher,
                    p->hash);
         return 0;
@@ -202,17 +218,17 @@ uint64_t luks_header_size(const LuksParameters *p, size_t *key_bytes, GError **e
     return SLOT_ALIGN + LUKS_SLOTS * slot_area(*key_bytes);
 }
 
-static void lay_out(uint8_t *header, const LuksParameters *p, const char *mode, size_t key_bytes,
-                    uint64_t payload)
+static void lay_out(uint8_t *header, const LuksParameters *p, const char *cipher, const char *mode,
+                    size_t key_bytes, uint64_t payload)
 {
     g_autofree char *uuid = g_uuid_string_random();
 
     memcpy(header, luks_magic, sizeof luks_magic);
     store_be16(header + L_VERSION, 1);
-    strcpy((char *)header + L_CIPHER, "aes");
+    g_strlcpy((char *)header + L_CIPHER, cipher, 32);
     g_strlcpy((char *)header + L_MODE, mode, 32);
     g_strlcpy((char *)header + L_HASH, p->hash, 32);
-    store_be32(header + L_PAYLOAD, (uint32_t)(payload / 512));
+    store_be32(header + L_PAYLOAD, p->detached ? 0 : (uint32_t)(payload / 512));
     store_be32(header + L_KEY_BYTES, (uint32_t)key_bytes);
     g_strlcpy((char *)header + L_UUID, uuid, 40);
     for (unsigned i = 0; i < LUKS_SLOTS; i++) {
@@ -226,7 +242,8 @@ static void lay_out(uint8_t *header, const LuksParameters *p, const char *mode, 
 
 GByteArray *luks_format(const LuksParameters *p, const char *passphrase, GError **error)
 {
-    g_autofree char *mode = luks_mode_name(p);
+    g_autofree char *mode = mode_name(p);
+    g_autofree char *cipher = g_strndup(p->cipher, strcspn(p->cipher, "-"));
     g_autofree uint8_t *material = NULL;
     uint8_t header[LUKS_HEADER_SIZE] = { 0 }, key[LUKS_KEY_BYTES_MAX];
     size_t key_bytes;
@@ -236,7 +253,7 @@ GByteArray *luks_format(const LuksParameters *p, const char *passphrase, GError 
     if (!payload) {
         return NULL;
     }
-    lay_out(header, p, mode, key_bytes, payload);
+    lay_out(header, p, cipher, mode, key_bytes, payload);
     if (!luks_random(key, key_bytes, error) ||
         !luks_random(header + L_DIGEST_SALT, LUKS_SALT_SIZE, error)) {
         return NULL;
@@ -244,7 +261,7 @@ GByteArray *luks_format(const LuksParameters *p, const char *passphrase, GError 
     store_be32(header + L_DIGEST_ITERATIONS, luks_iterations_for(p->hash, p->iterate_ms / 8, 20));
     hash_pbkdf2(p->hash, (const char *)key, key_bytes, load_be32(header + L_DIGEST_ITERATIONS),
                 header + L_DIGEST_SALT, LUKS_SALT_SIZE, header + L_DIGEST, LUKS_DIGEST_SIZE);
-    material = luks_make_key_material(luks_slot(header, 0), mode, p->hash, p->iterate_ms,
+    material = luks_make_key_material(luks_slot(header, 0), cipher, mode, p->hash, p->iterate_ms,
                                       passphrase, key, key_bytes, error);
     explicit_bzero(key, sizeof key);
     if (!material) {
@@ -272,11 +289,24 @@ static int luks_probe(const uint8_t *buffer, size_t size, const char *filename)
                : 0;
 }
 
+/* The node that the header is in: a file of its own, or the image. NULL with an error. */
+static BlockNode *open_header(BlockNode *node, GHashTable *options, GError **error)
+{
+    BlockChild *header;
+
+    if (!options_get(options, "header") && !options_has_nested(options, "header")) {
+        return node->file->node;
+    }
+    header = node_open_bytes(node, "header", BLOCK_ROLE_METADATA, NULL, options, error);
+    return header ? header->node : NULL;
+}
+
 static bool luks_node_open(BlockNode *node, GHashTable *options, GError **error)
 {
     LuksNode *l = node->state;
     g_autofree char *id = options_take(options, "key-secret");
     const char *passphrase = id ? block_secret(node->graph, id, error) : NULL;
+    BlockNode *header = NULL;
 
     if (id && !passphrase) {
         return false;
@@ -285,8 +315,9 @@ static bool luks_node_open(BlockNode *node, GHashTable *options, GError **error)
         return error_fail(error, KASO_ERROR_INVALID,
                           "Parameter 'key-secret' is required for cipher");
     }
-    l->luks = luks_open(node->file->node, 0, passphrase, error);
     node->request_alignment = 512;
+    header = open_header(node, options, error);
+    l->luks = header ? luks_open(header, 0, passphrase, header != node->file->node, error) : NULL;
     return l->luks != NULL;
 }
 
@@ -338,60 +369,111 @@ static bool luks_truncate(BlockNode *node, uint64_t size, Prealloc prealloc, GEr
     return node_truncate(node->file->node, offset + size, prealloc, error);
 }
 
-static bool luks_create(BlockGraph *graph, const char *filename, GHashTable *options,
-                        GError **error)
+/* What a new image is to be. */
+typedef struct {
+    LuksParameters parameters;
+    GPtrArray *keep;  /* the parameters' strings */
+    GHashTable *file; /* options of the file below */
+    char *secret,
+        *payload; /* payload: the node of a detached header's disk; NULL: there is none yet */
+    const char *passphrase;
+    uint64_t size;
+    int preallocation;
+} LuksCreation;
+
+static void luks_creation_clear(LuksCreation *c)
+{
+    g_ptr_array_unref(c->keep);
+    g_hash_table_unref(c->file);
+    g_free(c->secret);
+    g_free(c->payload);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(LuksCreation, luks_creation_clear)
+
+static bool take_creation(BlockGraph *graph, GHashTable *options, LuksCreation *c, GError **error)
 {
     static const char *const of_file[] = { "extent_size_hint", "nocow", NULL };
-    g_autofree char *id = options_take(options, "key-secret"), *text = NULL;
-    g_autofree char *prealloc = options_take(options, "preallocation");
-    g_autoptr(GPtrArray) keep = g_ptr_array_new_with_free_func(g_free);
-    g_autoptr(GHashTable) raw = options_new();
-    const char *passphrase;
-    LuksParameters parameters;
-    GByteArray *header;
-    uint64_t size = 0;
-    BlockNode *node;
-    int result;
 
-    if (!id) {
+    c->keep = g_ptr_array_new_with_free_func(g_free);
+    c->file = options_new();
+    c->secret = options_take(options, "key-secret");
+    c->payload = options_take(options, "data_file_node");
+    if (!c->secret) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "Parameter 'key-secret' is required for cipher");
     }
-    passphrase = block_secret(graph, id, error);
-    if (!passphrase || !options_take_size(options, "size", &size, error) ||
-        !luks_take_parameters(options, "", &parameters, keep, error)) {
+    c->passphrase = block_secret(graph, c->secret, error);
+    if (!c->passphrase || !options_take_size(options, "size", &c->size, error) ||
+        !options_take_bool(options, "detached-header", &c->parameters.detached, error) ||
+        !options_take_enum(options, "preallocation", prealloc_names, &c->preallocation, error) ||
+        !luks_take_parameters(options, "", &c->parameters, c->keep, error)) {
         return false;
     }
-    header = luks_format(&parameters, passphrase, error);
-    if (!header) {
-        return false;
-    }
-    text = g_strdup_printf("%" G_GUINT64_FORMAT, size + header->len);
-    options_set(raw, "size", text);
-    if (prealloc && strcmp(prealloc, "metadata")) { /* which this format has none of */
-        options_set(raw, "preallocation", prealloc);
+    if (c->preallocation == PREALLOC_METADATA) { /* which this format has none of */
+        c->preallocation = PREALLOC_OFF;
     }
     for (const char *const *name = of_file; *name; name++) {
         g_autofree char *value = options_take(options, *name);
 
         if (value) {
-            options_set(raw, *name, value);
+            options_set(c->file, *name, value);
         }
     }
-    if (!block_driver_find("raw")->create(graph, filename, raw, error)) {
-        g_byte_array_unref(header);
-        return false;
+    return true;
+}
+
+/* Makes the file, of which the header is the beginning. */
+static bool write_image(BlockGraph *graph, const char *filename, LuksCreation *c,
+                        const GByteArray *header, GError **error)
+{
+    uint64_t size = header->len + (c->parameters.detached ? 0 : c->size);
+    g_autofree char *text = g_strdup_printf("%" G_GUINT64_FORMAT, size);
+    GHashTable *raw = options_new();
+    BlockNode *node = NULL;
+    int result;
+
+    options_set(c->file, "size", text);
+    if (!c->payload) {
+        options_set(c->file, "preallocation", prealloc_names[c->preallocation]);
     }
-    g_hash_table_remove_all(raw);
     options_set(raw, "driver", "raw");
-    node = node_open(graph, filename, g_hash_table_ref(raw), (BlockOpenFlags){ 0 }, error);
-    result = node ? node_pwrite(node, 0, header->data, header->len, 0) : 0;
-    g_byte_array_unref(header);
+    if (block_driver_find("raw")->create(graph, filename, c->file, error)) {
+        node = node_open(graph, filename, g_hash_table_ref(raw), (BlockOpenFlags){ 0 }, error);
+    }
+    g_hash_table_unref(raw);
     if (!node) {
         return false;
     }
+    result = node_pwrite(node, 0, header->data, header->len, 0);
     node_unref(node);
     return result == 0 || error_fail_errno(error, -result, "Could not write the LUKS header");
+}
+
+/* The node of a detached header's disk gets the disk's size; its content stays. */
+static bool size_payload(BlockGraph *graph, const LuksCreation *c, GError **error)
+{
+    BlockNode *node = c->payload ? node_find(graph, c->payload) : NULL;
+
+    return !node || node_truncate(node, c->size, (Prealloc)c->preallocation, error);
+}
+
+static bool luks_create(BlockGraph *graph, const char *filename, GHashTable *options,
+                        GError **error)
+{
+    g_auto(LuksCreation) c = { 0 };
+    GByteArray *header;
+    bool done;
+
+    if (!take_creation(graph, options, &c, error)) {
+        return false;
+    }
+    header = luks_format(&c.parameters, c.passphrase, error);
+    if (!header) {
+        return false;
+    }
+    done = size_payload(graph, &c, error) && write_image(graph, filename, &c, header, error);
+    g_byte_array_unref(header);
+    return done;
 }
 
 static bool luks_measure(BlockGraph *graph, GHashTable *options, BlockNode *source,
@@ -399,7 +481,7 @@ static bool luks_measure(BlockGraph *graph, GHashTable *options, BlockNode *sour
 {
     g_autofree char *id = options_take(options, "key-secret");
     g_autoptr(GPtrArray) keep = g_ptr_array_new_with_free_func(g_free);
-    LuksParameters parameters;
+    LuksParameters parameters = { 0 };
     uint64_t size = source ? node_size(source) : 0, header;
     size_t key_bytes;
 
@@ -409,11 +491,12 @@ static bool luks_measure(BlockGraph *graph, GHashTable *options, BlockNode *sour
     }
     if (!block_secret(graph, id, error) ||
         !luks_take_parameters(options, "", &parameters, keep, error) ||
+        !options_take_bool(options, "detached-header", &parameters.detached, error) ||
         (!source && !options_take_size(options, "size", &size, error))) {
         return false;
     }
     header = luks_header_size(&parameters, &key_bytes, error);
-    *required = *fully = header + size;
+    *required = *fully = header + (parameters.detached ? 0 : size);
     return header != 0;
 }
 
@@ -421,11 +504,12 @@ static bool luks_node_amend(BlockNode *node, GHashTable *options, bool force,
                             void (*progress)(void *, double), void *opaque, GError **error)
 {
     Luks *luks = ((LuksNode *)node->state)->luks;
+    uint64_t limit = luks->detached ? node_size(luks->file) : luks->payload_offset;
     LuksAmendment amendment;
 
     return luks_take_amendment(node->graph, options, "", &amendment, error) &&
            block_check_amend_leftover(node->driver, options, error) &&
-           (!amendment.given || luks_amend(luks, &amendment, luks->payload_offset, force, error));
+           (!amendment.given || luks_amend(luks, &amendment, limit, force, error));
 }
 
 static json_t *luks_specific_info(BlockNode *node)
@@ -434,6 +518,7 @@ static json_t *luks_specific_info(BlockNode *node)
 }
 
 static const BlockOption luks_options[] = {
+    { "header", "node or options of a header that lies in a file of its own" },
     { "key-secret", "id of the secret with the passphrase" },
     { 0 },
 };
@@ -441,6 +526,7 @@ static const BlockOption luks_options[] = {
 static const BlockOption luks_create_options[] = {
     { "cipher-alg", "Name of encryption cipher algorithm" },
     { "cipher-mode", "Name of encryption cipher mode" },
+    { "detached-header", "Make a file of the header alone, for a disk elsewhere" },
     { "extent_size_hint", "How much of the file the host should allocate at once; 0: as it does" },
     { "hash-alg", "Name of encryption hash algorithm" },
     { "iter-time", "Time to spend in PBKDF in milliseconds" },

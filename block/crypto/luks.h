@@ -17,13 +17,18 @@ typedef struct {
     BlockNode *file;
     uint64_t offset; /* of the header in the file */
     uint8_t header[LUKS_HEADER_SIZE];
-    char mode[LUKS_NAME_SIZE], hash[LUKS_NAME_SIZE];
+    char cipher_name[LUKS_NAME_SIZE], mode[LUKS_NAME_SIZE], hash[LUKS_NAME_SIZE];
+    bool detached; /* the header is a file of its own, and the payload begins where another does */
     uint8_t key[LUKS_KEY_BYTES_MAX]; /* the master key; valid with a cipher */
     size_t key_bytes;
 } Luks;
 
-/* passphrase NULL: only reads the header; the result has no cipher. */
-Luks *luks_open(BlockNode *file, uint64_t offset, const char *passphrase, GError **error);
+/*
+ * passphrase NULL: only reads the header; the result has no cipher. may_be_detached: the payload, of offset 0,
+ * may lie in another file.
+ */
+Luks *luks_open(BlockNode *file, uint64_t offset, const char *passphrase, bool may_be_detached,
+                GError **error);
 void luks_free(Luks *luks);
 /* Makes luks->info of luks->header again. */
 void luks_refresh_info(Luks *luks);
@@ -32,13 +37,12 @@ typedef struct {
     const char *cipher, *mode, *iv, *iv_hash,
         *hash; /* "aes-256", "xts", "plain64", NULL, "sha256" */
     uint64_t iterate_ms;
+    bool detached;
 } LuksParameters;
 
 /* Takes "PREFIXcipher-alg" and so on; the strings live in `options_keep`. */
 bool luks_take_parameters(GHashTable *options, const char *prefix, LuksParameters *parameters,
                           GPtrArray *options_keep, GError **error);
-/* How the header names the cipher's mode: "xts-plain64". The caller frees. */
-char *luks_mode_name(const LuksParameters *parameters);
 /* The size of a header with these parameters, up to the payload; 0: they are not supported. */
 uint64_t luks_header_size(const LuksParameters *parameters, size_t *key_bytes, GError **error);
 /* The header with one key slot, up to the payload. */

@@ -35,20 +35,9 @@ static bool blkverify_parse_filename(const char *filename, GHashTable *options, 
 
 static bool blkverify_open(BlockNode *node, GHashTable *options, GError **error)
 {
-    BlockOpenFlags flags = node->flags;
     BlockChild *raw;
 
-    flags.protocol = true;
-    if (options_get(options, "raw.filename") && !options_get(options, "raw.driver")) {
-        const BlockDriver *protocol =
-            block_protocol_for(options_get(options, "raw.filename"), error);
-
-        if (!protocol) {
-            return false;
-        }
-        options_set(options, "raw.driver", protocol->name);
-    }
-    raw = node_open_child(node, "raw", BLOCK_ROLE_DATA, NULL, options, flags, error);
+    raw = node_open_bytes(node, "raw", BLOCK_ROLE_DATA, NULL, options, error);
     ((Blkverify *)node->state)->raw = raw ? raw->node : NULL;
     return raw != NULL;
 }

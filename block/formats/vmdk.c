@@ -739,23 +739,6 @@ static json_t *vmdk_specific_info(BlockNode *node)
                      "create-type", type, "extents", extents);
 }
 
-/* The descriptor and its extents. */
-static int64_t vmdk_allocated_size(BlockNode *node)
-{
-    int64_t sum = 0;
-
-    for (GList *link = node->children.head; link; link = link->next) {
-        const BlockChild *child = link->data;
-        int64_t size = child->role & BLOCK_ROLE_COW ? 0 : node_allocated_size(child->node);
-
-        if (size < 0) {
-            return size;
-        }
-        sum += size;
-    }
-    return sum;
-}
-
 static int vmdk_check(BlockNode *node, BlockCheck *check)
 {
     return mapped_check(node, check, vmdk_map);
@@ -778,7 +761,6 @@ static const BlockDriver vmdk_driver = {
     .length = vmdk_length,
     .info = vmdk_info,
     .specific_info = vmdk_specific_info,
-    .allocated_size = vmdk_allocated_size,
     .check = vmdk_check,
 };
 BLOCK_DRIVER(vmdk_driver);

@@ -649,12 +649,34 @@ uint64_t node_length(BlockNode *node)
     return node->size;
 }
 
+/* All files of an image: metadata, data, extents. */
+static int64_t sum_allocated_sizes(BlockNode *node)
+{
+    int64_t sum = 0;
+
+    for (GList *link = node->children.head; link; link = link->next) {
+        const BlockChild *child = link->data;
+        int64_t size = child->role & (BLOCK_ROLE_DATA | BLOCK_ROLE_METADATA)
+                           ? node_allocated_size(child->node)
+                           : 0;
+
+        if (size < 0) {
+            return size;
+        }
+        sum += size;
+    }
+    return sum;
+}
+
 int64_t node_allocated_size(BlockNode *node)
 {
     if (node->driver->allocated_size) {
         return node->driver->allocated_size(node);
     }
-    return node->file ? node_allocated_size(node->file->node) : -ENOTSUP;
+    if (node->driver->is_filter && node->file) {
+        return node_allocated_size(node->file->node);
+    }
+    return node->children.head ? sum_allocated_sizes(node) : -ENOTSUP;
 }
 
 static bool resize(BlockNode *node, uint64_t size, Prealloc prealloc, bool only_grow,

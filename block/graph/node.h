@@ -336,6 +336,9 @@ void node_unref(BlockNode *node);
 /* Opens "name" (a node's name), "name.*" or filename as a child of node. */
 BlockChild *node_open_child(BlockNode *node, const char *name, BlockRole role, const char *filename,
                             GHashTable *options, BlockOpenFlags flags, GError **error);
+/* The same of a child that is bytes, whatever they look like: by NAME.filename it is a protocol, and no format is looked for. */
+BlockChild *node_open_bytes(BlockNode *node, const char *name, BlockRole role, const char *filename,
+                            GHashTable *options, GError **error);
 /* Adds an edge to an open node and takes over the caller's reference, also on failure. */
 BlockChild *node_attach_child(BlockNode *parent, BlockNode *node, const char *name, BlockRole role,
                               GError **error);

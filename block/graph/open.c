@@ -90,6 +90,7 @@ static bool is_strong_option(BlockNode *node, const char *key)
     bool is_raw = !strcmp(node->driver->name, "raw");
 
     return g_str_has_prefix(key, "encrypt.") || !strcmp(key, "key-secret") ||
+           g_str_has_prefix(key, "header.") ||
            (is_raw && (!strcmp(key, "offset") || !strcmp(key, "size")));
 }
 
@@ -109,6 +110,13 @@ static char *strong_display_name(BlockNode *node)
     }
     if (!g_hash_table_size(strong)) {
         return NULL;
+    }
+    for (GList *link = node->children.head; link; link = link->next) {
+        const BlockChild *child = link->data;
+
+        if (!strcmp(child->name, "header") && options_get(strong, "header.filename")) {
+            options_set(strong, "header.driver", child->node->driver->name);
+        }
     }
     options_set(strong, "driver", node->driver->name);
     options_set(strong, "file.driver", node->file->node->driver->name);
@@ -281,6 +289,26 @@ BlockChild *node_open_child(BlockNode *node, const char *name, BlockRole role, c
         return NULL;
     }
     return node_attach_child(node, child, name, role, error);
+}
+
+BlockChild *node_open_bytes(BlockNode *node, const char *name, BlockRole role, const char *filename,
+                            GHashTable *options, GError **error)
+{
+    g_autofree char *name_key = g_strconcat(name, ".filename", NULL);
+    g_autofree char *driver_key = g_strconcat(name, ".driver", NULL);
+    const char *path = filename ? filename : options_get(options, name_key);
+    BlockOpenFlags flags = node->flags;
+
+    if (path && !options_get(options, driver_key)) {
+        const BlockDriver *protocol = block_protocol_for(path, error);
+
+        if (!protocol) {
+            return NULL;
+        }
+        options_set(options, driver_key, protocol->name);
+    }
+    flags.protocol = true;
+    return node_open_child(node, name, role, filename, options, flags, error);
 }
 
 /* Whether this path is the node's own file, or one whose chain has led here: it bites its own tail. */

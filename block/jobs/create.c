@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* blockdev-create: a job that makes a file, or writes an empty image into an open node. */
+#include "block/graph/open.h"
 #include "block/jobs/job.h"
 
 #include "base/bits.h"
@@ -106,6 +107,47 @@ static bool take_extents(BlockJob *job, GHashTable *options, GError **error)
     return true;
 }
 
+/* The node of `key` is to hold an image's data. */
+static bool take_data_node(BlockJob *job, GHashTable *options, const char *key, GError **error)
+{
+    g_autofree char *data = NULL;
+
+    if (!options_get(options, key) && !options_has_nested(options, key)) {
+        return true;
+    }
+    data = take_node(job, options, key, error);
+    if (data) {
+        options_set(job->create_options, "data_file_node", data);
+    }
+    return data != NULL;
+}
+
+/* With a header of its own, that is what is written, and `file`, if there is one, is the disk, which is only given its size. */
+static bool take_luks_header(BlockJob *job, GHashTable *options, GError **error)
+{
+    g_autofree char *reference = options_take(options, "header");
+
+    if (!reference && !options_has_nested(options, "header")) {
+        return true;
+    }
+    if (options_get(options, "preallocation") && !options_get(options, "file") &&
+        !options_has_nested(options, "file")) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "Parameter 'preallocation' requires 'file' to be specified for "
+                          "formatting LUKS disk");
+    }
+    if (!take_data_node(job, options, "file", error)) {
+        return false;
+    }
+    if (reference) {
+        options_set(options, "file", reference);
+    } else {
+        open_rename_child_option("header", options);
+    }
+    options_set(job->create_options, "detached-header", "on");
+    return true;
+}
+
 static bool take_create_options(BlockJob *job, GHashTable *options, GError **error)
 {
     g_autofree char *name = options_take(options, "driver");
@@ -123,25 +165,20 @@ static bool take_create_options(BlockJob *job, GHashTable *options, GError **err
         return error_fail(error, KASO_ERROR_INVALID, "Driver '%s' does not support blockdev-create",
                           name);
     }
-    if (!take_place(job, options, error)) {
+    job->create_options = options_new();
+    if ((!strcmp(name, "luks") && !take_luks_header(job, options, error)) ||
+        !take_place(job, options, error)) {
         return false;
     }
     if (options_get(options, "extents")) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "Invalid parameter type for 'options.extents', expected: array");
     }
-    job->create_options = options_new();
     if (!strcmp(name, "vmdk") && !take_extents(job, options, error)) {
         return false;
     }
-    if (!strcmp(name, "qcow2") &&
-        (options_get(options, "data-file") || options_has_nested(options, "data-file"))) {
-        g_autofree char *data = take_node(job, options, "data-file", error);
-
-        if (!data) {
-            return false;
-        }
-        options_set(job->create_options, "data_file_node", data);
+    if (!strcmp(name, "qcow2") && !take_data_node(job, options, "data-file", error)) {
+        return false;
     }
     g_hash_table_iter_init(&iter, options);
     while (g_hash_table_iter_next(&iter, &key, &value)) {

@@ -85,7 +85,8 @@ bool qcow2_crypt_open(Qcow2 *q, GHashTable *options, GError **error)
     if (q->crypt_method == QCOW2_CRYPT_AES) {
         q->crypt->cipher = passphrase ? sector_cipher_new_legacy(passphrase, error) : NULL;
     } else {
-        q->crypt->luks = luks_open(q->node->file->node, q->crypt_header_offset, passphrase, error);
+        q->crypt->luks =
+            luks_open(q->node->file->node, q->crypt_header_offset, passphrase, false, error);
         q->crypt->cipher = q->crypt->luks ? q->crypt->luks->cipher : NULL;
         if (!q->crypt->luks) {
             return false;

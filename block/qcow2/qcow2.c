@@ -397,22 +397,6 @@ static char *find_data_file(const Qcow2 *q)
                : g_strdup(q->data_file_name);
 }
 
-/* Of data-file.filename=…: what lies there are the bytes, whatever they look like. */
-static bool choose_data_protocol(GHashTable *options, GError **error)
-{
-    const char *name = options_get(options, "data-file.filename");
-    const BlockDriver *protocol;
-
-    if (!name || options_get(options, "data-file.driver")) {
-        return true;
-    }
-    protocol = block_protocol_for(name, error);
-    if (protocol) {
-        options_set(options, "data-file.driver", protocol->name);
-    }
-    return protocol != NULL;
-}
-
 static bool open_data_file(Qcow2 *q, GHashTable *options, GError **error)
 {
     g_autofree char *path = NULL;
@@ -433,9 +417,6 @@ static bool open_data_file(Qcow2 *q, GHashTable *options, GError **error)
         g_hash_table_unref(options_take_nested(options, "data-file"));
         return true;
     }
-    if (given && !choose_data_protocol(options, error)) {
-        return false;
-    }
     if (!given) {
         if (!q->data_file_name || !q->data_file_name[0]) {
             return error_fail(error, KASO_ERROR_INVALID, "'data-file' is required for this image");
@@ -444,8 +425,7 @@ static bool open_data_file(Qcow2 *q, GHashTable *options, GError **error)
         options_set(options, "data-file.driver", "file");
         node_announce_file(q->node, "data file", path, "raw");
     }
-    q->data_file = node_open_child(q->node, "data-file", BLOCK_ROLE_DATA, path, options,
-                                   q->node->flags, error);
+    q->data_file = node_open_bytes(q->node, "data-file", BLOCK_ROLE_DATA, path, options, error);
     q->data_file_raw = (q->autoclear & QCOW2_AUTOCLEAR_DATA_FILE_RAW) != 0;
     return q->data_file != NULL;
 }

@@ -83,11 +83,23 @@ static const ShownOption shown_of_vhdx[] = {
     { "subformat", NULL }, { "block_state_zero", NULL }, { 0 },
 };
 
+static const ShownOption shown_of_luks[] = {
+    { "size", "-1" },
+    { "key-secret", NULL },
+    { "cipher-alg", NULL },
+    { "cipher-mode", NULL },
+    { "ivgen-alg", NULL },
+    { "ivgen-hash-alg", NULL },
+    { "hash-alg", NULL },
+    { "iter-time", NULL },
+    { "detached-header", NULL },
+    { "preallocation", NULL },
+    { 0 },
+};
+
 static const ShownOption shown_of_others[] = {
     { "size", NULL },         { "preallocation", NULL }, { "nocow", NULL },
-    { "subformat", NULL },    { "force_size", NULL },    { "key-secret", NULL },
-    { "cipher-alg", NULL },   { "cipher-mode", NULL },   { "ivgen-alg", NULL },
-    { "hash-alg", NULL },     { "iter-time", NULL },     { "cluster_size", NULL },
+    { "subformat", NULL },    { "force_size", NULL },    { "cluster_size", NULL },
     { "backing_file", NULL }, { "backing_fmt", NULL },   { 0 },
 };
 
@@ -99,6 +111,7 @@ static const ShownOption *shown_options(const char *format)
            : !strcmp(format, "parallels") ? shown_of_parallels
            : !strcmp(format, "qed")       ? shown_of_qed
            : !strcmp(format, "vhdx")      ? shown_of_vhdx
+           : !strcmp(format, "luks")      ? shown_of_luks
                                           : shown_of_others;
 }
 
@@ -215,6 +228,15 @@ static const ToolOption create_table[] = {
     { 0 },
 };
 
+/* A detached header goes with a disk of any size. */
+static bool is_header_alone(GHashTable *options)
+{
+    g_autoptr(GHashTable) copy = options_copy(options);
+    bool detached = false;
+
+    return options_take_bool(copy, "detached-header", &detached, NULL) && detached;
+}
+
 static int create_image(Tool *tool, const CreateCommand *command, const char *filename)
 {
     GHashTable *options = command->options;
@@ -233,7 +255,7 @@ static int create_image(Tool *tool, const CreateCommand *command, const char *fi
         g_prefix_error(&error, "%s: ", filename);
         return tool_error(tool, error);
     }
-    if (!options_get(options, "size")) {
+    if (!options_get(options, "size") && !is_header_alone(options)) {
         return tool_fail(tool, "%s: Image creation needs a size parameter", filename);
     }
     print_formatting(tool, filename, format, options);

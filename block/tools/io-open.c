@@ -189,8 +189,8 @@ typedef struct {
 /* What image it is stays; a read-only or cache mode is given once. */
 static bool check_reopen(const Reopen *r, GError **error)
 {
-    static const char *const fixed[] = { "driver", "filename", "node-name",
-                                         "file",   "backing",  "data-file" };
+    static const char *const fixed[] = { "driver",  "filename",  "node-name", "file",
+                                         "backing", "data-file", "header" };
     GHashTableIter iter;
     gpointer key;
 
