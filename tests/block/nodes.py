@@ -347,6 +347,25 @@ def creation():
     run(IMG, "check", "busy")
 
 
+def detached_header():
+    """A LUKS header in one node, and the disk that goes with it in another."""
+    for name in ("h", "p"):
+        open(name, "w").close()
+    files = [a for n in ("h", "p") for a in blockdev(driver="file", node_name=n, filename=n)]
+    options = {"driver": "luks", "size": 2 * MIB, "key-secret": "s", "iter-time": 10}
+    with Machine("-object", "secret,id=s,data=abc", *files) as m:
+        bad = {**options, "header": "h", "preallocation": "full"}
+        assert "requires 'file'" in m.fails("blockdev-create", job_id="b", options=bad)
+        assert "options.file" in m.fails("blockdev-create", job_id="b", options=options)
+        made(m, "c", **options, header="h", file="p")
+        assert (os.path.getsize("h"), os.path.getsize("p")) == (2068480, 2 * MIB)
+        m.do("blockdev-add", driver="luks", node_name="l", header="h", file="p", key_secret="s")
+        for command in ("write -P 3 0 2M", "read -P 3 0 2M"):
+            assert "failed" not in m.hmp(f'qemu-io l "{command}"')
+    with open("p", "rb") as disk:
+        assert bytes([3]) * 512 not in disk.read()
+
+
 def threads():
     create("a")
     with Machine(*image("a"), "-object", "iothread,id=io0", "-device", "virtio-blk-pci,drive=a,iothread=io0") as m:
@@ -389,8 +408,8 @@ def monitor_io():
 
 with tempfile.TemporaryDirectory() as folder:
     os.chdir(folder)
-    for test in (sharing, write_cache, debug_rules, rare_events, filters, old_content, late_copies, creation, threads,
-                 monitor_io):
+    for test in (sharing, write_cache, debug_rules, rare_events, filters, old_content, late_copies, creation,
+                 detached_header, threads, monitor_io):
         print(test.__name__, flush=True)
         test()
     os.chdir("/")
