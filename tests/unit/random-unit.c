@@ -34,10 +34,15 @@ IrRef maker_constant(Maker *m, IrType type)
                                                         .imm = value & TCG_EFLAGS_MASK });
     }
     if (type == IR_V128) {
+        bool zero = maker_pick(m, 3) == 0;
+
         return maker_emit(m, (IrOp){ .opcode = IR_OP_vconst,
                                      .type = IR_V128,
-                                     .imm = value,
-                                     .aux = (int64_t)(~(uint64_t)value * 3) });
+                                     .imm = zero ? 0 : value,
+                                     .aux = zero ? 0 : (int64_t)(~(uint64_t)value * 3) });
+    }
+    if (type == IR_I64 && maker_pick(m, 4) == 0) {
+        return maker_emit(m, (IrOp){ .opcode = IR_OP_pc, .type = type, .imm = value });
     }
     if (type == IR_I32) {
         value = (uint32_t)value;
@@ -540,7 +545,7 @@ static void make_set(Maker *m)
     static const IrType types[] = { IR_I64,  IR_I64,   IR_I64, IR_V128,
                                     IR_V128, IR_FLAGS, IR_I32, IR_I32 };
     IrType t = types[maker_pick(m, m->from->narrow_from < INT_VARS ? G_N_ELEMENTS(types) : 6)];
-    IrRef value = maker_value(m, t);
+    IrRef value = maker_pick(m, 4) ? maker_value(m, t) : maker_constant(m, t);
 
     maker_emit(m, (IrOp){ .opcode = IR_OP_set,
                           .type = t,
