@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/bits.h"
 #include "base/error.h"
@@ -291,9 +292,16 @@ bool look_at(const char *path, Look *look, GError **error)
     Reader reader = { 0 };
     g_autofree uint8_t *head = g_malloc(1 << 20);
     size_t size;
-    FILE *file = fopen(path, "rb");
+    struct stat st;
+    FILE *file;
 
     *look = (Look){ 0 };
+    if (stat(path, &st) == 0 && S_ISFIFO(st.st_mode)) {
+        return error_fail(
+            error, KASO_ERROR_INVALID,
+            "'%s' is a pipe, which can be read only once; -kernel and -initrd take one", path);
+    }
+    file = fopen(path, "rb");
     if (!file) {
         return error_fail_errno(error, errno, "cannot read '%s'", path);
     }

@@ -23,49 +23,61 @@ static int file_set_length(int fd, uint64_t size)
     return result;
 }
 
-bool file_grow(int fd, uint64_t old_size, uint64_t size, Prealloc prealloc, const char *path,
-               GError **error)
+static bool allocate(int fd, uint64_t from, uint64_t end, const char *path, GError **error)
 {
-    g_autofree char *zeroes = NULL;
+    int result;
 
-    if (prealloc == PREALLOC_METADATA) {
-        return error_fail(error, KASO_ERROR_INVALID, "Unsupported preallocation mode 'metadata'");
-    }
-    if (prealloc == PREALLOC_FALLOC && size > old_size) {
-        int result;
+    do {
+        result = posix_fallocate(fd, (off_t)from, (off_t)(end - from));
+    } while (result == EINTR);
+    return result == 0 ||
+           error_fail_errno(error, result, "Could not preallocate data for the file '%s'", path);
+}
 
-        do {
-            result = posix_fallocate(fd, (off_t)old_size, (off_t)(size - old_size));
-        } while (result == EINTR);
-        return result == 0 ||
-               error_fail_errno(error, result, "Could not preallocate data for the file '%s'",
-                                path);
-    }
-    if (file_set_length(fd, size) < 0) {
-        return error_fail_errno(error, errno,
-                                "Could not resize '%s' to %" G_GUINT64_FORMAT " bytes", path, size);
-    }
-    if (prealloc == PREALLOC_OFF || size <= old_size) {
-        return true;
-    }
-    zeroes = g_malloc0(MIB(1));
-    for (uint64_t at = old_size; at < size;) {
-        ssize_t n = pwrite(fd, zeroes, MIN(MIB(1), size - at), (off_t)at);
+static bool write_zeroes(int fd, uint64_t from, uint64_t end, const char *path, GError **error)
+{
+    g_autofree char *zeroes = g_malloc0(MIB(1));
+
+    for (uint64_t at = from; at < end;) {
+        ssize_t n = pwrite(fd, zeroes, MIN(MIB(1), end - at), (off_t)at);
 
         if (n < 0 && errno == EINTR) {
             continue;
         }
         if (n <= 0) {
-            int failure = n < 0 ? errno : ENOSPC;
-
-            return error_fail_errno(error, failure, "Could not write zeroes to '%s'", path);
+            return error_fail_errno(error, n < 0 ? errno : ENOSPC, "Could not write zeroes to '%s'",
+                                    path);
         }
         at += (uint64_t)n;
     }
-    if (fsync(fd) < 0) {
-        return error_fail_errno(error, errno, "Could not flush '%s'", path);
+    return fsync(fd) == 0 || error_fail_errno(error, errno, "Could not flush '%s'", path);
+}
+
+static bool set_length(int fd, uint64_t size, const char *path, GError **error)
+{
+    return file_set_length(fd, size) == 0 ||
+           error_fail_errno(error, errno, "Could not resize '%s' to %" G_GUINT64_FORMAT " bytes",
+                            path, size);
+}
+
+bool file_grow(int fd, uint64_t old_size, uint64_t size, Prealloc prealloc, const char *path,
+               GError **error)
+{
+    bool grows = size > old_size, done;
+
+    if (prealloc == PREALLOC_METADATA) {
+        return error_fail(error, KASO_ERROR_INVALID, "Unsupported preallocation mode 'metadata'");
     }
-    return true;
+    if (prealloc == PREALLOC_FALLOC && grows) {
+        done = allocate(fd, old_size, size, path, error);
+    } else {
+        done = set_length(fd, size, path, error) && (prealloc == PREALLOC_OFF || !grows ||
+                                                     write_zeroes(fd, old_size, size, path, error));
+    }
+    if (!done && grows) {
+        file_set_length(fd, old_size); /* a full disk gets its space back */
+    }
+    return done;
 }
 
 /* Only some file systems know such a hint. */

@@ -447,14 +447,24 @@ static bool file_truncate(BlockNode *node, uint64_t size, Prealloc prealloc, GEr
 
 /* Opening. */
 
+/* A pipe without a writer is not waited for: file_check_kind refuses it. */
+static int open_at_once(const FileNode *file, int flags)
+{
+    int fd = descriptors_open(file->path, flags | O_NONBLOCK | (file->direct ? O_DIRECT : 0), 0);
+
+    if (fd >= 0) {
+        fcntl(fd, F_SETFL,
+              fcntl(fd, F_GETFL) & ~O_NONBLOCK); /* io_uring would not wait for disks, either */
+    }
+    return fd;
+}
+
 static bool file_open_fd(FileNode *file, BlockNode *node, GError **error)
 {
-    int direct = file->direct ? O_DIRECT : 0;
-
-    file->fd = descriptors_open(file->path, (node->read_only ? O_RDONLY : O_RDWR) | direct, 0);
+    file->fd = open_at_once(file, node->read_only ? O_RDONLY : O_RDWR);
     if (file->fd < 0 && !node->read_only && node->flags.auto_read_only &&
         (errno == EACCES || errno == EPERM || errno == EROFS)) {
-        file->fd = descriptors_open(file->path, O_RDONLY | direct, 0);
+        file->fd = open_at_once(file, O_RDONLY);
         if (file->fd >= 0) {
             node->read_only = true;
         }
@@ -462,7 +472,7 @@ static bool file_open_fd(FileNode *file, BlockNode *node, GError **error)
     if (file->fd >= 0) {
         return true;
     }
-    if (errno == EINVAL && direct) {
+    if (errno == EINVAL && file->direct) {
         return error_fail(error, KASO_ERROR_IO,
                           "Could not open '%s': the file system does not support O_DIRECT; use "
                           "cache=writeback",

@@ -231,6 +231,23 @@ def io_commands():
     run(IO, "-c", "write -P 9 0 64k", "-c", "abort", "w", status=-6)
 
 
+def full_disks():
+    """Space that did not suffice is given back: a disk that was not full before is not full behind it."""
+    script = "mount -t tmpfs -o size=8m tmpfs . && cd $PWD && { $0 create -f $1 -o preallocation=$2 x 32M; echo status $?; du -k x; }"
+    for format_ in ("raw", "qcow2"):
+        for how in ("full", "falloc"):
+            os.mkdir("small")
+            result = subprocess.run(["unshare", "-m", "sh", "-c", script, IMG, format_, how], cwd="small", stdout=subprocess.PIPE,
+                                    stderr=subprocess.PIPE, text=True, timeout=60)
+            os.rmdir("small")
+            if "status" not in result.stdout:
+                print("full disks: not tried, a file system of its own needs root:", result.stderr.strip())
+                return
+            status, used = re.search(r"status (\d+)\n(\d+)", result.stdout).groups()
+            assert status == "1" and "No space left" in result.stderr, result
+            assert int(used) <= 256, result
+
+
 def file_options():
     """How the file of an image is made is said by the same options in all formats."""
     for format in ("raw", "qcow2", "qcow", "qed", "vdi", "vhdx", "vpc", "parallels", "luks"):
@@ -252,6 +269,6 @@ def file_options():
 
 with tempfile.TemporaryDirectory() as folder:
     os.chdir(folder)
-    for test in (creation, versions, words, data_files, sizes, tables, chains, targets, io_commands, file_options):
+    for test in (creation, versions, words, data_files, sizes, tables, chains, targets, io_commands, full_disks, file_options):
         test()
     os.chdir("/")

@@ -619,6 +619,17 @@ class CommandLine(unittest.TestCase):
             self.assertEqual(result.returncode, 0, result.stderr)
             self.assertEqual('is cut off: of 5136 bytes 5120 are there' in result.stderr, not whole, result.stderr)
 
+    def test_pipes(self):
+        """Nobody writes to it: who waited for that could not be interrupted, either."""
+        pipe = self.file('pipe', b'')
+        os.unlink(pipe)
+        os.mkfifo(pipe)
+        for arguments, program in [((pipe,), KASO), (('-cdrom', pipe), PC), (('-hda', pipe), PC),
+                                   (('-drive', f'file={pipe},format=raw,readonly=on,if=virtio'), PC)]:
+            result = run('-display', 'none', *arguments, program=program)
+            self.assertEqual(result.returncode, 1, result.stderr)
+            self.assertRegex(result.stderr, 'requires a regular file|is a pipe')
+
     def test_unlikely_kernels(self):
         elf = b'\x7fELF\x02\x01\x01' + bytes(9) + struct.pack('<HHI', 2, 62, 1) + bytes(100)
         efi = b'MZ' + bytes(58) + struct.pack('<I', 64) + b'PE\0\0' + struct.pack('<H', 0x8664) + bytes(100)
