@@ -349,6 +349,16 @@ static void save_accelerator(Machine *machine, GByteArray *out)
     end_block(out, block);
 }
 
+/* One more of the machine's of a kind. */
+static void attach_one(Machine *machine, const char *kind, const void *one, guint size)
+{
+    if (!machine_attached(machine, kind)) {
+        machine_attach(machine, kind, g_array_new(false, false, size),
+                       (GDestroyNotify)g_array_unref);
+    }
+    g_array_append_vals(machine_attached(machine, kind), one, 1);
+}
+
 /* --- what no other accelerator can take --- */
 
 #define BOUND      "machine/saved-state.h bound"
@@ -363,11 +373,7 @@ void machine_save_bound(Machine *machine, const char *what, BoundState *there)
 {
     Bound bound = { what, there };
 
-    if (!machine_attached(machine, BOUND)) {
-        machine_attach(machine, BOUND, g_array_new(false, false, sizeof bound),
-                       (GDestroyNotify)g_array_unref);
-    }
-    g_array_append_val((GArray *)machine_attached(machine, BOUND), bound);
+    attach_one(machine, BOUND, &bound, sizeof bound);
 }
 
 static void save_bound(Machine *machine, GByteArray *out)
@@ -417,11 +423,7 @@ void machine_save_part(Machine *machine, const SavedPart *part, void *instance)
 {
     AttachedPart attached = { part, instance };
 
-    if (!machine_attached(machine, PARTS)) {
-        machine_attach(machine, PARTS, g_array_new(false, false, sizeof attached),
-                       (GDestroyNotify)g_array_unref);
-    }
-    g_array_append_val((GArray *)machine_attached(machine, PARTS), attached);
+    attach_one(machine, PARTS, &attached, sizeof attached);
 }
 
 /* The next one after `previous`, or the first of NULL; NULL: there is none. */
