@@ -7,6 +7,8 @@
 
 #include <signal.h>
 
+enum { SPEND_MAX = 1024 * 1024 };
+
 static void *helper_thread(void *opaque)
 {
     AsyncContext *context = opaque;
@@ -90,6 +92,17 @@ bool coroutine_release(void)
 void coroutine_reacquire(void)
 {
     pthread_mutex_lock(&coroutine_context()->lock);
+}
+
+bool coroutine_spend(size_t size)
+{
+    AsyncContext *context = coroutine_context();
+
+    if (size > SPEND_MAX - context->spent) {
+        return false;
+    }
+    context->spent += size;
+    return true;
 }
 
 int worker_compute(WorkerFunction *function, void *opaque)

@@ -35,6 +35,7 @@ struct AsyncContext {
     unsigned live;     /* coroutines that have not finished */
     GSequence *timers; /* AsyncTimer by deadline */
     unsigned plugs;
+    size_t spent; /* bytes that coroutines have copied on their thread in this turn */
     bool driving;               /* a waiting thread polls event_fd */
     unsigned waiters;           /* threads in async_wait */
     pthread_cond_t driver_left; /* driving became false, or work was finished */

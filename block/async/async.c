@@ -303,6 +303,9 @@ void async_run(AsyncContext *context)
 {
     unsigned turns = 0;
 
+    if (!context->plugs) {
+        context->spent = 0;
+    }
     do {
         if (context->ring) {
             io_ring_reap(context->ring);
@@ -357,7 +360,9 @@ void async_unlock(AsyncContext *context)
 
 void async_plug(AsyncContext *context)
 {
-    context->plugs++;
+    if (!context->plugs++) {
+        context->spent = 0;
+    }
 }
 
 void async_unplug(AsyncContext *context)

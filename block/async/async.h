@@ -124,6 +124,11 @@ void coroutine_wake(Coroutine *coroutine);
  */
 bool coroutine_release(void);
 void coroutine_reacquire(void);
+/*
+ * Whether the thread that runs coroutines may be kept for copying size bytes: what comes in one turn, or
+ * between plug and unplug, has 1 MiB together; the rest should go to workers. [coroutine]
+ */
+bool coroutine_spend(size_t size);
 
 /* Runs function on a worker thread, without the lock; returns its result. [coroutine] */
 typedef int WorkerFunction(void *opaque);

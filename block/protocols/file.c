@@ -23,8 +23,8 @@
 #include <unistd.h>
 
 /*
- * Reads up to INLINE_READ_MAX are tried on the submitting thread when others wait for it; transfers
- * above HELD_MAX are worth giving up the context's lock.
+ * Reads up to INLINE_READ_MAX are tried on the submitting thread although others wait for it, larger
+ * ones when there are few of them; transfers above HELD_MAX are worth giving up the context's lock.
  */
 enum {
     INLINE_READ_MAX = 64 * 1024,
@@ -103,7 +103,7 @@ static int file_try_read(FileNode *file, const FileCall *call)
         return -EAGAIN;
     }
     released = size > HELD_MAX && coroutine_release();
-    if (size > INLINE_READ_MAX && !released && !file->blocking) {
+    if (size > INLINE_READ_MAX && !released && !file->blocking && !coroutine_spend(size)) {
         return -EAGAIN;
     }
     result = (int)preadv2(file->fd, call->iov, (int)call->count, (off_t)call->offset, RWF_NOWAIT);
