@@ -124,6 +124,7 @@ static int run(Setup *setup)
         machine_request_stop(setup->machine, STOP_ERROR, error->message);
         g_error_free(error);
     }
+    process_signals_running(setup);
     return machine_run(setup->machine);
 }
 
@@ -147,9 +148,12 @@ int main(int argc, char **argv)
         return fail(setup, error);
     }
     if (!setup_build(setup, &error) ||
-        (setup->pid_file && !process_write_pid_file(setup->pid_file, &error)) ||
+        (setup->pid_file && !process_write_pid_file(setup, &error)) ||
         !process_settle(setup, &error)) {
-        status = fail(setup, error);
+        status = process_failed_by_signal(setup);
+        if (status < 0) {
+            status = fail(setup, error);
+        }
     } else {
         status = run(setup);
     }
@@ -157,9 +161,7 @@ int main(int argc, char **argv)
     if (setup->machine) {
         machine_free(setup->machine);
     }
-    if (setup->pid_file) {
-        remove(setup->pid_file);
-    }
+    process_remove_pid_file(setup);
     setup_free(setup);
     return status;
 }

@@ -34,8 +34,9 @@ static void await_child(pid_t child, int fd)
     if (got != 1) {
         int wait_status;
 
+        /* Also who was asked to end, with status 0, has not become a daemon. */
         status = waitpid(child, &wait_status, 0) == child && WIFEXITED(wait_status)
-                     ? WEXITSTATUS(wait_status)
+                     ? MAX(WEXITSTATUS(wait_status), 1)
                      : 1;
     }
     _exit(status);
@@ -84,8 +85,9 @@ bool process_daemonize(Setup *setup, GError **error)
     return true;
 }
 
-bool process_write_pid_file(const char *path, GError **error)
+bool process_write_pid_file(Setup *setup, GError **error)
 {
+    const char *path = setup->pid_file;
     char text[32];
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     int length = snprintf(text, sizeof(text), "%d\n", (int)getpid());
@@ -105,7 +107,15 @@ bool process_write_pid_file(const char *path, GError **error)
         close(fd);
         return error_fail_errno(error, failure, "-pidfile: cannot write '%s'", path);
     }
+    setup->pid_file_written = true;
     return true;
+}
+
+void process_remove_pid_file(const Setup *setup)
+{
+    if (setup->pid_file_written) {
+        remove(setup->pid_file);
+    }
 }
 
 static bool find_user(const char *name, uid_t *uid, gid_t *gid, GError **error)
@@ -204,12 +214,57 @@ static void fill_signals(sigset_t *set)
     sigaddset(set, SIGHUP);
 }
 
+enum { PATIENCE_US = 1000 * 1000 };
+
 /* Signals have a thread of their own: the main loop may be waiting for a disk, which shall not wait any longer. */
 struct SignalWatch {
+    const Setup *setup;
     Machine *machine;
     int signals, stop; /* descriptors */
     pthread_t thread;
+    GMutex lock;
+    GCond begun;
+    bool running; /* the main loop looks at requests */
+    int taken;    /* number of the signal; 0: none so far */
+    char *text;
 };
+
+static int status_of_signal(const Machine *machine, int number)
+{
+    const MachineConfig *config = &machine->config;
+
+    if (config->exit_status[STOP_SIGNAL].set) {
+        return config->exit_status[STOP_SIGNAL].status;
+    }
+    return config->exit_distinct ? 128 + number : 0; /* as a shell names it */
+}
+
+static int end_by_signal(const SignalWatch *watch)
+{
+    fprintf(stderr, "kaso: ended by a signal before the machine ran: %s\n", watch->text);
+    process_remove_pid_file(watch->setup);
+    return status_of_signal(watch->machine, watch->taken);
+}
+
+/*
+ * A machine that does not run yet has nothing to lose, and what its making waits for (a pipe without a writer, a file on a host
+ * that is gone) may never come.
+ */
+static void end_unless_running(SignalWatch *watch, int number, const char *text)
+{
+    gint64 limit = g_get_monotonic_time() + PATIENCE_US;
+
+    g_mutex_lock(&watch->lock);
+    watch->taken = number;
+    g_free(watch->text);
+    watch->text = g_strdup(text);
+    while (!watch->running && g_cond_wait_until(&watch->begun, &watch->lock, limit)) {
+    }
+    if (!watch->running) {
+        quick_exit(end_by_signal(watch));
+    }
+    g_mutex_unlock(&watch->lock);
+}
 
 static void take_signal(SignalWatch *watch)
 {
@@ -224,10 +279,10 @@ static void take_signal(SignalWatch *watch)
         } else {
             text = g_strdup(strsignal(info.ssi_signo));
         }
-        /* As a shell names it. */
         machine_request_end(machine, STOP_SIGNAL, text,
-                            machine->config.exit_distinct ? 128 + (int)info.ssi_signo : -1);
+                            status_of_signal(machine, (int)info.ssi_signo));
         block_graph_hasten(machine->block_graph);
+        end_unless_running(watch, (int)info.ssi_signo, text);
     }
 }
 
@@ -252,7 +307,10 @@ void process_watch_signals(Setup *setup)
 
     fill_signals(&set);
     sigprocmask(SIG_BLOCK, &set, NULL);
+    watch->setup = setup;
     watch->machine = setup->machine;
+    g_mutex_init(&watch->lock);
+    g_cond_init(&watch->begun);
     watch->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     watch->stop = eventfd(0, EFD_CLOEXEC);
     if (watch->signals < 0 || watch->stop < 0 ||
@@ -264,6 +322,33 @@ void process_watch_signals(Setup *setup)
     setup->signals = watch;
 }
 
+void process_signals_running(Setup *setup)
+{
+    SignalWatch *watch = setup->signals;
+
+    if (watch) {
+        g_mutex_lock(&watch->lock);
+        watch->running = true;
+        g_cond_signal(&watch->begun);
+        g_mutex_unlock(&watch->lock);
+    }
+}
+
+int process_failed_by_signal(Setup *setup)
+{
+    SignalWatch *watch = setup->signals;
+    int status = -1;
+
+    if (watch) {
+        g_mutex_lock(&watch->lock);
+        watch->running = true; /* its end is under way */
+        g_cond_signal(&watch->begun);
+        status = watch->taken ? end_by_signal(watch) : -1;
+        g_mutex_unlock(&watch->lock);
+    }
+    return status;
+}
+
 void process_end_signals(Setup *setup)
 {
     SignalWatch *watch = setup->signals;
@@ -273,6 +358,9 @@ void process_end_signals(Setup *setup)
         pthread_join(watch->thread, NULL);
         close(watch->signals);
         close(watch->stop);
+        g_mutex_clear(&watch->lock);
+        g_cond_clear(&watch->begun);
+        g_free(watch->text);
         g_free(watch);
         setup->signals = NULL;
     }

@@ -102,7 +102,7 @@ struct Setup {
     unsigned usb_disks; /* of -usbdevice disk: */
     uint64_t max_memory;
     bool no_acpi, no_hpet; /* -no-acpi, -no-hpet */
-    bool nographic, daemonize, reboot_is_shutdown;
+    bool nographic, daemonize, reboot_is_shutdown, pid_file_written;
     char *qtest_log; /* -qtest-log */
     bool no_display;      /* -display none */
     GArray *viewers;      /* ViewerChoice */
@@ -191,14 +191,19 @@ void drives_begin(Setup *setup); /* in setup_new */
 
 /* process.c */
 bool process_daemonize(Setup *setup, GError **error);
-bool process_write_pid_file(const char *path, GError **error);
+bool process_write_pid_file(Setup *setup, GError **error);
+void process_remove_pid_file(const Setup *setup); /* one that is another process's stays */
 /* The last steps before the guest runs: chroot, user, and telling the parent of a daemon. */
 bool process_settle(Setup *setup, GError **error);
 /*
  * From now on SIGINT, SIGTERM and SIGHUP end the run, whatever it waits for. Before the first thread starts: others inherit
- * that signals are not theirs.
+ * that signals are not theirs. Until process_signals_running the program is ended at once when its making does not come to
+ * an end by itself within a second.
  */
 void process_watch_signals(Setup *setup);
+void process_signals_running(Setup *setup);
+/* The exit status of a making that failed because a signal ended what it waited for, once that is said; -1: for another reason. */
+int process_failed_by_signal(Setup *setup);
 void process_end_signals(Setup *setup);
 
 /* help.c */

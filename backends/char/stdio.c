@@ -78,6 +78,7 @@ static void stdio_catch_signals(void)
     action.sa_flags = SA_RESTART;
     sigaction(SIGCONT, &action, NULL);
     atexit(stdio_restore_terminal);
+    at_quick_exit(stdio_restore_terminal);
 }
 
 /* A background job must not touch the terminal: the shell would stop it. */

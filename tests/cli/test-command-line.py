@@ -664,6 +664,59 @@ class CommandLine(unittest.TestCase):
         process.communicate(timeout=60)
         self.assertNotEqual(process.returncode, 0)
 
+    def test_signal_while_made(self):
+        """What a machine is made of may never come: a pipe that nobody writes to, a server that says nothing."""
+        pipe = os.path.join(self.folder.name, 'pipe')
+        os.mkfifo(pipe)
+        with socket.create_server(('127.0.0.1', 0)) as silent:
+            port = silent.getsockname()[1]
+            for number, more, *arguments in [
+                (signal.SIGINT, [], PC, '-kernel', pipe), (signal.SIGTERM, [], PC, '-bios', pipe),
+                (signal.SIGHUP, [], KASO, '-M', 'virt', '-kernel', pipe), (signal.SIGINT, [], PC, '-device', f'loader,file={pipe}'),
+                (signal.SIGTERM, ['-action', 'exit-status=distinct'], KASO, '-M', 'virt', '-dtb', pipe, '-kernel', self.file('off', POWER_OFF)),
+                (signal.SIGTERM, [], PC, '-drive', f'file=nbd://127.0.0.1:{port},format=raw'),
+                (signal.SIGINT, [], PC, '-drive', f'file=http://127.0.0.1:{port}/x,format=raw,readonly=on'),
+            ]:
+                with self.subTest(arguments=arguments):
+                    process = subprocess.Popen([*arguments, *more, '-display', 'none'], stderr=subprocess.PIPE)
+                    self.addCleanup(process.kill)
+                    self.await_sleep(process)
+                    process.send_signal(number)
+                    text = process.communicate(timeout=60)[1].decode()
+                    self.assertEqual(process.returncode, 128 + number if more else 0, text)
+                    self.assertIn('ended by a signal before the machine ran: ' + signal.strsignal(number), text)
+
+    def await_sleep(self, process):
+        """It waits: no time passes for it any more, and signals are its own already."""
+        used = None
+        for _ in range(600):
+            time.sleep(0.3)
+            with open(f'/proc/{process.pid}/stat', encoding='ascii') as stat:
+                now = stat.read().rsplit(')', 1)[1].split()[11:13]
+            with open(f'/proc/{process.pid}/status', encoding='ascii') as status:
+                blocked = int(re.search(r'SigBlk:\s*(\w+)', status.read()).group(1), 16)
+            if now == used and blocked >> signal.SIGTERM - 1 & 1:
+                return
+            used = now
+        self.fail('it does not wait')
+
+    def test_pid_file_of_another(self):
+        path = os.path.join(self.folder.name, 'pid')
+        process = subprocess.Popen([KASO, *VIRT, '-S', '-pidfile', path], stderr=subprocess.PIPE)
+        self.addCleanup(process.kill)
+        for _ in range(1200):
+            if os.path.exists(path) and os.path.getsize(path):
+                break
+            time.sleep(0.05)
+        result = run(*VIRT, '-S', '-pidfile', path)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn('belongs to a running process', result.stderr)
+        self.assertTrue(os.path.exists(path))
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 0)
+        self.assertFalse(os.path.exists(path))
+
     def test_resident(self):
         with open(os.path.join(FOLDER, 'meson-info', 'intro-buildoptions.json'), encoding='utf-8') as options:
             if 'address' in json.dumps([o['value'] for o in json.load(options) if o['name'] == 'b_sanitize']):
