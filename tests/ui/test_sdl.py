@@ -419,6 +419,32 @@ def test_server_goes():
             assert "the display server has gone" in screen.end()
 
 
+DESTROY = """import ctypes, sys
+x = ctypes.CDLL("libX11.so.6")
+x.XOpenDisplay.restype = ctypes.c_void_p
+x.XDestroyWindow.argtypes = ctypes.c_void_p, ctypes.c_ulong
+x.XSync.argtypes = ctypes.c_void_p, ctypes.c_int
+display = x.XOpenDisplay(None)
+x.XDestroyWindow(display, int(sys.argv[1]))
+x.XSync(display, 0)
+"""
+
+
+def test_refused_requests():
+    """Requests for a window that another program has destroyed are refused by the display server: the guest runs on."""
+    with Xvfb() as server:
+        screen, window = start(server)
+        with screen:
+            paint(screen, 320, 200)
+            subprocess.run([sys.executable, "-c", DESTROY, window], env=server.env, check=True)
+            for colour in (0xffffff, 0x123456):
+                screen.paint(0, 0, 4, screen.rgb(*[colour] * 16))
+                time.sleep(0.3)
+            assert screen.dump()[0] == 320
+            out = screen.end()
+            assert out.count("the display server refused request") == 1, out
+
+
 def test_heads_and_errors():
     out = subprocess.run([sys.argv[1], "-M", "none", "-display", "sdl,gl=on"], stdin=subprocess.DEVNULL,
                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

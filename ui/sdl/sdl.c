@@ -295,6 +295,7 @@ static bool init_sdl(GError **error)
     SDL(SetHint)(SDL_HINT_APP_NAME, "Kaso");
     SDL(SetHint)("SDL_VIDEO_X11_WMCLASS", "kaso");
     SDL(SetHint)(SDL_HINT_QUIT_ON_LAST_WINDOW_CLOSE, "0");
+    sdl_x11_ignore_errors();
     if (SDL(Init)(SDL_INIT_VIDEO) < 0) {
         return error_fail(error, KASO_ERROR_IO, "no window can be opened: %s", SDL(GetError)());
     }

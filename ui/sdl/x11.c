@@ -3,21 +3,52 @@
 #include "ui/sdl/x11.h"
 
 #include <dlfcn.h>
+#include <glib.h>
 
 #include <SDL_syswm.h>
 
 #include "ui/sdl/api.h"
 
-/* Xlib's handler has no argument of ours. */
+/* Xlib's handlers have no argument of ours. */
 static struct {
     void (*gone)(void *opaque);
     void *opaque;
+    bool refusal_told;
+    int (*get_error_text)(Display *display, int code, char *text, int size);
 } watch;
 
 static int lose_connection(Display *display)
 {
     watch.gone(watch.opaque);
     return 0;
+}
+
+static int ignore_error(Display *display, XErrorEvent *event)
+{
+    char text[80];
+
+    if (!watch.refusal_told) {
+        watch.refusal_told = true;
+        watch.get_error_text(display, event->error_code, text, sizeof text);
+        g_printerr("kaso: the display server refused request %u.%u for resource 0x%lx: %s. The "
+                   "guest runs on; more refusals are not told\n",
+                   event->request_code, event->minor_code, event->resourceid, text);
+    }
+    return 0;
+}
+
+void sdl_x11_ignore_errors(void)
+{
+    void *library = g_getenv("DISPLAY") ? dlopen("libX11.so.6", RTLD_NOW) : NULL;
+    XErrorHandler (*set_handler)(XErrorHandler handler);
+
+    if (library) {
+        *(void **)&set_handler = dlsym(library, "XSetErrorHandler");
+        *(void **)&watch.get_error_text = dlsym(library, "XGetErrorText");
+        if (set_handler && watch.get_error_text) {
+            set_handler(ignore_error);
+        }
+    }
 }
 
 static bool find_info(SDL_Window *window, SDL_SysWMinfo *info)
