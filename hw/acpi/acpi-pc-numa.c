@@ -77,8 +77,7 @@ static void build_srat(AcpiFiles *files, const AcpiPc *pc)
     acpi_put(files, 1, 4);
     acpi_put(files, 0, 8);
     for (unsigned i = 0; i < pc->cpus; i++) {
-        put_cpu(files, x86_topology(i, pc->cores, pc->threads).apic_id,
-                (unsigned)pc->numa->cpu_nodes[i]);
+        put_cpu(files, x86_topology(i, pc->layout).apic_id, (unsigned)pc->numa->cpu_nodes[i]);
     }
     for (unsigned node = 0; node < pc->numa->count; node++) {
         put_node_memory(files, pc, node);

@@ -189,7 +189,7 @@ static void build_madt(AcpiFiles *files, const AcpiPc *pc)
     acpi_put(files, LAPIC_ADDRESS, 4);
     acpi_put(files, MADT_PCAT, 4);
     for (unsigned i = 0; i < pc->cpus; i++) {
-        apic_id = x86_topology(i, pc->cores, pc->threads).apic_id;
+        apic_id = x86_topology(i, pc->layout).apic_id;
         put_cpu(files, i, apic_id);
     }
     if (pc->io_apic) {

@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "machine/arch/x86.h"
+
 #define ACPI_TABLES_FILE "etc/acpi/tables"
 #define ACPI_RSDP_FILE   "etc/acpi/rsdp"
 #define ACPI_LOADER_FILE "etc/table-loader"
@@ -65,7 +67,8 @@ typedef struct AcpiPc {
     const char *oem_id, *oem_table_id; /* NULL: the usual ones */
     const GPtrArray *given;            /* GBytes *: the user's tables; NULL: none */
     bool ich9;                         /* the south bridge is an ICH9, and the root bus PCI Express; else a PIIX */
-    unsigned cpus, cores, threads;     /* of -smp; APIC ids by machine/arch/x86.h */
+    unsigned cpus;
+    X86Layout layout;                  /* of -smp; APIC ids by machine/arch/x86.h */
     bool io_apic, hpet, floppy, keyboard, fw_cfg_dma, vmgenid;
     unsigned floppies;                 /* drives */
     bool pm_suspend, pm_hibernate;     /* S3, S4 */

@@ -228,7 +228,7 @@ static void add_numa(Pc *pc)
 
     words[0] = nodes;
     for (unsigned cpu = 0; numa && cpu < config->vcpus; cpu++) {
-        unsigned apic_id = x86_topology(cpu, config->cores, config->threads).apic_id;
+        unsigned apic_id = x86_topology(cpu, x86_layout(config)).apic_id;
 
         if (apic_id < config->vcpus) {
             words[1 + apic_id] = (uint64_t)numa->cpu_nodes[cpu];

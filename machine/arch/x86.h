@@ -24,6 +24,7 @@
 
 #include <stdint.h>
 
+#include "machine/machine.h"
 #include "machine/vcpu.h"
 
 /* Bits of Vcpu.interrupts. */
@@ -73,12 +74,24 @@ enum {
     X86_REGISTER_CR8 = 0x40000008, /* the task priority's class, bits 3:0 */
 };
 
-/* Where a CPU is in -smp's packages (sockets), cores and threads; an APIC id is package, core and thread in bit fields. */
+/* What -smp says of a package (socket); 0 counts as 1. cores: of the package, in all its dies and modules. */
+typedef struct {
+    unsigned cores, threads; /* threads: of a core */
+    unsigned dies, modules;  /* modules: of a die */
+} X86Layout;
+
+static inline X86Layout x86_layout(const MachineConfig *config)
+{
+    return (X86Layout){ config->cores, config->threads, config->dies, config->modules };
+}
+
+/* Where a CPU is. An APIC id is package, die, module, core and thread in bit fields, so that numbers that are no powers of
+ * two leave gaps. */
 typedef struct {
     uint32_t apic_id;
-    unsigned package, core, thread;
-    unsigned threads_of_core, threads_of_package;
-    uint8_t thread_bits, core_bits; /* widths of the fields */
+    unsigned package, core, thread; /* core: in its module */
+    unsigned threads_of_core, threads_of_module, threads_of_die, threads_of_package;
+    uint8_t module_shift, die_shift, package_shift, core_shift; /* where the fields begin */
 } X86Topology;
 
 static inline uint8_t x86_id_bits(unsigned count)
@@ -91,21 +104,30 @@ static inline uint8_t x86_id_bits(unsigned count)
     return bits;
 }
 
-/* Of CPU `index`, with cores in a package and threads in a core (0 counts as 1). */
-static inline X86Topology x86_topology(unsigned index, unsigned cores, unsigned threads)
+/* Of CPU `index`. */
+static inline X86Topology x86_topology(unsigned index, X86Layout layout)
 {
+    unsigned threads = layout.threads ? layout.threads : 1, dies = layout.dies ? layout.dies : 1;
+    unsigned modules = layout.modules ? layout.modules : 1, cores = layout.cores / (dies * modules);
     X86Topology t = { 0 };
+    unsigned module, die;
 
     cores = cores ? cores : 1;
-    threads = threads ? threads : 1;
     t.threads_of_core = threads;
-    t.threads_of_package = cores * threads;
+    t.threads_of_module = cores * t.threads_of_core;
+    t.threads_of_die = modules * t.threads_of_module;
+    t.threads_of_package = dies * t.threads_of_die;
     t.thread = index % threads;
-    t.core = index / threads % cores;
-    t.package = index / (cores * threads);
-    t.thread_bits = x86_id_bits(threads);
-    t.core_bits = x86_id_bits(cores);
-    t.apic_id = (t.package << t.core_bits | t.core) << t.thread_bits | t.thread;
+    t.core = index / t.threads_of_core % cores;
+    module = index / t.threads_of_module % modules;
+    die = index / t.threads_of_die % dies;
+    t.package = index / t.threads_of_package;
+    t.core_shift = x86_id_bits(threads);
+    t.module_shift = (uint8_t)(t.core_shift + x86_id_bits(cores));
+    t.die_shift = (uint8_t)(t.module_shift + x86_id_bits(modules));
+    t.package_shift = (uint8_t)(t.die_shift + x86_id_bits(dies));
+    t.apic_id = t.package << t.package_shift | die << t.die_shift | module << t.module_shift |
+                t.core << t.core_shift | t.thread;
     return t;
 }
 

@@ -9,14 +9,15 @@
 
 /* clang-format off */
 #define KIB_SETS(kib, ways) ((kib) * 1024 / 64 / (ways))
-#define L1D(kib, ways, flags) { 1, 1, ways, 1, flags, true, false, KIB_SETS(kib, ways) }
-#define L1I(kib, ways, flags) { 1, 2, ways, 1, flags, true, false, KIB_SETS(kib, ways) }
-#define L1D_NO_TAG(kib, ways, flags) { 1, 1, ways, 0, flags, true, false, KIB_SETS(kib, ways) }
-#define L1I_NO_TAG(kib, ways, flags) { 1, 2, ways, 0, flags, true, false, KIB_SETS(kib, ways) }
+#define L1D(kib, ways, flags) { 1, 1, ways, 1, flags, true, X86_LEVEL_CORE, KIB_SETS(kib, ways) }
+#define L1I(kib, ways, flags) { 1, 2, ways, 1, flags, true, X86_LEVEL_CORE, KIB_SETS(kib, ways) }
+#define L1D_NO_TAG(kib, ways, flags) { 1, 1, ways, 0, flags, true, X86_LEVEL_CORE, KIB_SETS(kib, ways) }
+#define L1I_NO_TAG(kib, ways, flags) { 1, 2, ways, 0, flags, true, X86_LEVEL_CORE, KIB_SETS(kib, ways) }
 #define L2(kib, ways, lines, flags, initializing) \
-    { 2, 3, ways, lines, flags, initializing, false, KIB_SETS(kib, ways) }
-#define L2_OF_PACKAGE(kib, ways, flags) { 2, 3, ways, 0, flags, true, true, KIB_SETS(kib, ways) }
-#define L3(kib, ways, flags) { 3, 3, ways, 1, flags, true, true, KIB_SETS(kib, ways) }
+    { 2, 3, ways, lines, flags, initializing, X86_LEVEL_CORE, KIB_SETS(kib, ways) }
+#define L2_OF_MODULE(kib, ways, flags) { 2, 3, ways, 0, flags, true, X86_LEVEL_MODULE, KIB_SETS(kib, ways) }
+#define L3(kib, ways, flags) { 3, 3, ways, 1, flags, true, X86_LEVEL_DIE, KIB_SETS(kib, ways) }
+#define L3_OF_PACKAGE(kib, ways, flags) { 3, 3, ways, 1, flags, true, X86_LEVEL_PACKAGE, KIB_SETS(kib, ways) }
 #define CACHES(name, ...) const X86Caches x86_caches_##name = { { __VA_ARGS__ } }
 
 CACHES(intel_legacy, L1D_NO_TAG(32, 8, 1), L1I_NO_TAG(32, 8, 1), L2(4096, 16, 0, 1, true), L3(16384, 16, 6));
@@ -33,10 +34,10 @@ CACHES(genoa, L1D(32, 8, 1), L1I(32, 8, 1), L2(1024, 8, 1, 0, false), L3(32768, 
 CACHES(genoa_v2, L1D(32, 8, 0), L1I(32, 8, 0), L2(1024, 8, 1, 2, true), L3(32768, 16, 1));
 CACHES(turin, L1D(48, 12, 0), L1I(32, 8, 0), L2(1024, 16, 1, 2, true), L3(32768, 16, 1));
 CACHES(dhyana, L1D(32, 8, 1), L1I(64, 4, 1), L2(512, 8, 1, 0, false), L3(8192, 16, 6));
-CACHES(sapphirerapids, L1D(48, 12, 0), L1I(32, 8, 0), L2(2048, 16, 0, 0, true), L3(61440, 15, 4));
-CACHES(graniterapids, L1D(48, 12, 0), L1I(64, 16, 0), L2(2048, 16, 0, 0, true), L3(294912, 16, 4));
-CACHES(sierraforest, L1D(32, 8, 0), L1I(64, 8, 0), L2_OF_PACKAGE(4096, 16, 0), L3(110592, 12, 4));
-CACHES(clearwaterforest, L1D(32, 8, 0), L1I(64, 8, 0), L2_OF_PACKAGE(4096, 16, 0), L3(540672, 16, 4));
+CACHES(sapphirerapids, L1D(48, 12, 0), L1I(32, 8, 0), L2(2048, 16, 0, 0, true), L3_OF_PACKAGE(61440, 15, 4));
+CACHES(graniterapids, L1D(48, 12, 0), L1I(64, 16, 0), L2(2048, 16, 0, 0, true), L3_OF_PACKAGE(294912, 16, 4));
+CACHES(sierraforest, L1D(32, 8, 0), L1I(64, 8, 0), L2_OF_MODULE(4096, 16, 0), L3_OF_PACKAGE(110592, 12, 4));
+CACHES(clearwaterforest, L1D(32, 8, 0), L1I(64, 8, 0), L2_OF_MODULE(4096, 16, 0), L3_OF_PACKAGE(540672, 16, 4));
 /* clang-format on */
 
 enum {
@@ -59,12 +60,29 @@ static uint32_t kib(const X86Cache *cache)
     return cache->ways * cache->sets * LINE_BYTES / 1024;
 }
 
+/* The width of the part of APIC ids in which those differ who share this. */
+static unsigned level_shift(const X86Cpu *cpu, X86Level level)
+{
+    const X86Topology *t = &cpu->topology;
+    const uint8_t shifts[] = { [X86_LEVEL_CORE] = t->core_shift,
+                               [X86_LEVEL_MODULE] = t->module_shift,
+                               [X86_LEVEL_DIE] = t->die_shift,
+                               [X86_LEVEL_PACKAGE] = t->package_shift };
+
+    return shifts[level];
+}
+
+/* Leaf 4: the greatest number that a core has in its package. */
+static uint32_t cores_mask(const X86Cpu *cpu)
+{
+    return (1u << (cpu->topology.package_shift - cpu->topology.core_shift)) - 1;
+}
+
 /* Leaves 4 and 8000001D. */
 static void describe(const X86Cpu *cpu, const X86Cache *cache, bool of_amd, uint32_t out[4])
 {
-    unsigned threads = cpu->topology.thread_bits, package = threads + cpu->topology.core_bits;
-    uint32_t sharing = (1u << (cache->of_package ? package : threads)) - 1;
-    uint32_t cores = (1u << cpu->topology.core_bits) - 1;
+    uint32_t sharing = (1u << level_shift(cpu, cache->shared)) - 1;
+    uint32_t cores = cores_mask(cpu);
 
     out[0] = cache->type | (uint32_t)cache->level << 5 | (uint32_t)cache->self_initializing << 8 |
              MIN(sharing, 0xfffu) << 14;
@@ -123,17 +141,17 @@ static const X86Caches *caches_of(const X86Cpu *cpu)
 static void host_caches(const X86Cpu *cpu, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 {
     enum { TYPE = 0x1f, LEVEL_SHIFT = 5, SHARING = 0xfff << 14, CORES = 63u << 26 };
-    const X86Topology *t = &cpu->topology;
-    uint32_t threads, cores;
+    unsigned shift;
+    uint32_t cores;
 
     if (!__get_cpuid_count(leaf, subleaf, &out[0], &out[1], &out[2], &out[3]) ||
         (leaf != 4 && leaf != 0x8000001d) || !(out[0] & TYPE)) {
         return;
     }
-    threads = (out[0] >> LEVEL_SHIFT & 7) > 2 ? t->thread_bits + t->core_bits : t->thread_bits;
-    cores = leaf == 4 ? MIN((1u << t->core_bits) - 1, 63u) : 0;
+    shift = level_shift(cpu, (out[0] >> LEVEL_SHIFT & 7) > 2 ? X86_LEVEL_DIE : X86_LEVEL_CORE);
+    cores = leaf == 4 ? MIN(cores_mask(cpu), 63u) : 0;
     out[0] &= ~((uint32_t)SHARING | (leaf == 4 ? CORES : 0));
-    out[0] |= MIN((1u << threads) - 1, 0xfffu) << 14 | cores << 26;
+    out[0] |= MIN((1u << shift) - 1, 0xfffu) << 14 | cores << 26;
 }
 
 void x86_cpuid_caches(const X86Cpu *cpu, uint32_t leaf, uint32_t subleaf, uint32_t out[4])

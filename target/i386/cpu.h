@@ -324,6 +324,7 @@ typedef struct X86Cpu {
 
 /* Of AMD, or of Hygon, who does all as AMD. */
 bool x86_vendor_is_amd(const X86Cpu *cpu);
+bool x86_vendor_is_intel(const X86Cpu *cpu);
 
 static inline X86Cpu *x86_cpu(Vcpu *vcpu)
 {

@@ -18,6 +18,8 @@ enum {
     CLOCK_OF_OLD = 1 << 0,  /* leaf 40000001, EAX: kvmclock by its first MSRs */
     LEVEL_THREADS = 1 << 8, /* leaf B, ECX */
     LEVEL_CORES = 2 << 8,
+    LEVEL_MODULES = 3 << 8,
+    LEVEL_DIES = 5 << 8,
 };
 
 static bool has_long_mode(const X86Cpu *cpu)
@@ -30,7 +32,7 @@ bool x86_vendor_is_amd(const X86Cpu *cpu)
     return strcmp(cpu->vendor, X86_VENDOR_AMD) == 0 || strcmp(cpu->vendor, X86_VENDOR_HYGON) == 0;
 }
 
-static bool is_intel(const X86Cpu *cpu)
+bool x86_vendor_is_intel(const X86Cpu *cpu)
 {
     return strcmp(cpu->vendor, X86_VENDOR_INTEL) == 0;
 }
@@ -64,32 +66,67 @@ static void vendor(const X86Cpu *cpu, uint32_t out[4])
 static void leaf_1(const X86Cpu *cpu, uint32_t out[4])
 {
     const X86Topology *t = &cpu->topology;
+    unsigned threads;
 
     out[0] = family_word(cpu);
     out[1] = t->apic_id << 24 | CLFLUSH_LINE;
     out[2] = cpu->features[X86_WORD_1_ECX] | (cpu->cr4 & CR4_OSXSAVE ? OSXSAVE : 0);
     out[3] = cpu->features[X86_WORD_1_EDX];
     if (t->threads_of_package > 1) {
-        out[1] |= MIN(t->threads_of_package, 255u) << 16;
+        /* AMD counts them; to others this is how many APIC ids are set aside. */
+        threads = x86_vendor_is_amd(cpu) ? t->threads_of_package : 1u << t->package_shift;
+        out[1] |= MIN(threads, 255u) << 16;
         out[3] |= HTT;
     }
 }
 
-/* Leaves B and 1F. */
-static void topology(const X86Cpu *cpu, uint32_t subleaf, uint32_t out[4])
+/* Leaves B and 1F. Each level tells how far an APIC id is shifted for the next one, and of how many CPUs. */
+static void put_topology(unsigned type, uint8_t shift, unsigned threads, uint32_t out[4])
+{
+    out[0] = shift;
+    out[1] = threads;
+    out[2] |= type;
+}
+
+/* Leaf B: to it, all that is in a package is cores. */
+static void leaf_b(const X86Cpu *cpu, uint32_t subleaf, uint32_t out[4])
 {
     const X86Topology *t = &cpu->topology;
 
     out[2] = subleaf & 0xff;
     out[3] = t->apic_id;
     if (subleaf == 0) {
-        out[0] = t->thread_bits;
-        out[1] = t->threads_of_core;
-        out[2] |= LEVEL_THREADS;
+        put_topology(LEVEL_THREADS, t->core_shift, t->threads_of_core, out);
     } else if (subleaf == 1) {
-        out[0] = t->thread_bits + t->core_bits;
-        out[1] = t->threads_of_package;
-        out[2] |= LEVEL_CORES;
+        put_topology(LEVEL_CORES, t->package_shift, t->threads_of_package, out);
+    }
+}
+
+/* Leaf 1F: modules and dies, where a package has several. */
+static void leaf_1f(const X86Cpu *cpu, uint32_t subleaf, uint32_t out[4])
+{
+    const X86Topology *t = &cpu->topology;
+    const struct {
+        unsigned type;
+        uint8_t shift;
+        unsigned threads;
+        bool there;
+    } levels[] = {
+        { LEVEL_THREADS, t->core_shift, t->threads_of_core, true },
+        { LEVEL_CORES, t->module_shift, t->threads_of_module, true },
+        { LEVEL_MODULES, t->die_shift, t->threads_of_die,
+          t->threads_of_die > t->threads_of_module },
+        { LEVEL_DIES, t->package_shift, t->threads_of_package,
+          t->threads_of_package > t->threads_of_die },
+    };
+    unsigned n = 0;
+
+    out[2] = subleaf & 0xff;
+    out[3] = t->apic_id;
+    for (unsigned i = 0; i < G_N_ELEMENTS(levels); i++) {
+        if (levels[i].there && n++ == subleaf) {
+            put_topology(levels[i].type, levels[i].shift, levels[i].threads, out);
+        }
     }
 }
 
@@ -186,7 +223,7 @@ static void basic_leaf(const X86Cpu *cpu, uint32_t leaf, uint32_t subleaf, uint3
         break;
     case 0xb:
         if (cpu->cpuid_0xb) {
-            topology(cpu, subleaf, out);
+            leaf_b(cpu, subleaf, out);
         }
         break;
     case 0xd:
@@ -194,7 +231,7 @@ static void basic_leaf(const X86Cpu *cpu, uint32_t leaf, uint32_t subleaf, uint3
         break;
     case 0x1f:
         if (cpu->cpuid_1f) {
-            topology(cpu, subleaf, out);
+            leaf_1f(cpu, subleaf, out);
         }
         break;
     }
@@ -208,10 +245,10 @@ static void leaf_80000001(const X86Cpu *cpu, uint32_t out[4])
     if (x86_vendor_is_amd(cpu)) {
         out[3] |= cpu->features[X86_WORD_1_EDX] & X86_REPEATED_OF_LEAF_1;
     }
-    if (is_intel(cpu) && !x86_long_mode(cpu)) {
+    if (x86_vendor_is_intel(cpu) && !x86_long_mode(cpu)) {
         out[3] &= ~(uint32_t)SYSCALL; /* there in 64-bit mode only */
     }
-    if (cpu->topology.threads_of_package > 1 && !is_intel(cpu) &&
+    if (cpu->topology.threads_of_package > 1 && !x86_vendor_is_intel(cpu) &&
         strcmp(cpu->vendor, X86_VENDOR_CENTAUR) != 0) {
         out[2] |= CMP_LEGACY;
     }
@@ -225,7 +262,7 @@ static void leaf_80000008(const X86Cpu *cpu, uint32_t out[4])
              (uint32_t)cpu->x86_model->guest_phys_bits << 16;
     out[1] = cpu->features[X86_WORD_8000_0008_EBX];
     if (t->threads_of_package > 1 && x86_vendor_is_amd(cpu)) {
-        out[2] = (uint32_t)(t->thread_bits + t->core_bits) << 12 | (t->threads_of_package - 1);
+        out[2] = (uint32_t)t->package_shift << 12 | (t->threads_of_package - 1);
     }
 }
 

@@ -303,7 +303,8 @@ static void choose_levels(X86Cpu *cpu)
     bool host = cpu->on_host && model->everything;
     uint32_t xlevel = MAX(host ? 0x80000008 : model->xlevel, cpu->min_xlevel);
 
-    cpu->cpuid_1f = model->leaf_1f;
+    /* Dies and modules are told of there only, where processors have that leaf. */
+    cpu->cpuid_1f = model->leaf_1f || cpu->topology.package_shift > cpu->topology.module_shift;
     if (f[X86_WORD_6_EAX]) {
         level = MAX(level, 6);
     }
@@ -313,7 +314,7 @@ static void choose_levels(X86Cpu *cpu)
     if (x86_has(cpu, X86_FEATURE_XSAVE)) {
         level = MAX(level, 0xd);
     }
-    if (cpu->cpuid_1f) {
+    if (cpu->cpuid_1f && (model->leaf_1f || x86_vendor_is_intel(cpu))) {
         level = MAX(level, 0x1f);
     }
     if (f[X86_WORD_8000_0001_EDX] | f[X86_WORD_8000_0001_ECX]) {
@@ -498,8 +499,8 @@ bool x86_select_features(X86Cpu *cpu, GError **error)
         !choose_widths(cpu, error)) {
         return false;
     }
+    cpu->topology = x86_topology(cpu->vcpu.index, x86_layout(config));
     choose_levels(cpu);
-    cpu->topology = x86_topology(cpu->vcpu.index, config->cores, config->threads);
     return true;
 }
 

@@ -5,13 +5,15 @@
 
 #include "target/i386/cpu.h"
 
+typedef enum { X86_LEVEL_CORE, X86_LEVEL_MODULE, X86_LEVEL_DIE, X86_LEVEL_PACKAGE } X86Level;
+
 typedef struct {
     uint8_t level, type;       /* 1 to 3; 1 data, 2 instructions, 3 both */
     uint8_t ways;
     uint8_t lines_per_tag;     /* as leaves 80000005 and 80000006 tell it */
     uint8_t flags;             /* EDX of leaves 4 and 8000001D */
     bool self_initializing;
-    bool of_package;           /* shared by all of a package, not by the threads of a core */
+    X86Level shared;           /* by whom */
     uint32_t sets;             /* lines are of 64 bytes */
 } X86Cache;
 

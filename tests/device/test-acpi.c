@@ -19,8 +19,7 @@ static AcpiPc ordinary(void)
 {
     return (AcpiPc){
         .cpus = 4,
-        .cores = 2,
-        .threads = 2,
+        .layout = { .cores = 2, .threads = 2 },
         .io_apic = true,
         .hpet = true,
         .floppy = true,
@@ -219,8 +218,7 @@ static void test_variants(void)
 
     g_assert_cmpstr(names, ==, "FACP 116 APIC 58 WAET 40 ");
     large.cpus = 255;
-    large.cores = 3; /* ids beyond 255 */
-    large.threads = 1;
+    large.layout = (X86Layout){ .cores = 3 }; /* ids beyond 255 */
     large.fixed_slots = UINT32_MAX;
     more = check_all(&large);
     g_assert_nonnull(strstr(more, "APIC"));

@@ -23,16 +23,19 @@ static const Board bare = {
     .name = "bare", .instance_size = sizeof(Bare), .build = build, .max_vcpus = 64
 };
 
-/* cpu: NAME,property=value,… */
-static Machine *try_open(const Target *target, const char *cpu, unsigned sockets, unsigned cores,
-                         unsigned threads, GError **error)
+/* cpu: NAME,property=value,… cores: of a module */
+static Machine *try_open_layout(const Target *target, const char *cpu, unsigned sockets,
+                                unsigned dies, unsigned modules, unsigned cores, unsigned threads,
+                                GError **error)
 {
     g_auto(GStrv) parts = g_strsplit(cpu, ",", 0);
     MachineConfig config = { .target = target,
                              .board = &bare,
-                             .vcpus = sockets * cores * threads,
+                             .vcpus = sockets * dies * modules * cores * threads,
                              .sockets = sockets,
-                             .cores = cores,
+                             .dies = dies,
+                             .modules = modules,
+                             .cores = dies * modules * cores,
                              .threads = threads,
                              .ram_bytes = 1 << 20,
                              .cpu_model = cpu_model_get(target, parts[0], error),
@@ -58,6 +61,12 @@ static Machine *try_open(const Target *target, const char *cpu, unsigned sockets
         return NULL;
     }
     return machine;
+}
+
+static Machine *try_open(const Target *target, const char *cpu, unsigned sockets, unsigned cores,
+                         unsigned threads, GError **error)
+{
+    return try_open_layout(target, cpu, sockets, 1, 1, cores, threads, error);
 }
 
 static X86Cpu *cpu_of(Machine *machine, unsigned index)
@@ -259,6 +268,44 @@ static void test_topology(void)
     machine_free(odd);
 }
 
+/* Dies and modules, as guests of QEMU 11.1 read them. */
+static void test_dies(void)
+{
+    Machine *intel = try_open_layout(&x86_64_target, "Haswell,check=off", 2, 3, 2, 2, 1, NULL);
+    Machine *shared =
+        try_open_layout(&x86_64_target, "SierraForest-v3,check=off", 1, 2, 2, 2, 1, NULL);
+    Machine *amd = try_open_layout(&x86_64_target, "EPYC,check=off", 1, 2, 1, 3, 2, NULL);
+    uint32_t out[4];
+
+    x86_cpuid(cpu_of(intel, 0), 0, 0, out);
+    g_assert_cmphex(out[0], ==, 0x1f);
+    x86_cpuid(cpu_of(intel, 23), 1, 0, out);
+    g_assert_cmphex(out[1], ==, 0x1b100800); /* 16 ids set aside for 12 CPUs of a package */
+    check_leaf(intel, 0, 4, 3, 0x3c00c163, 0x03c0003f, 0x3fff, 6);
+    check_leaf(intel, 23, 0xb, 0, 0, 1, 0x100, 0x1b);
+    check_leaf(intel, 23, 0xb, 1, 4, 12, 0x201, 0x1b);
+    check_leaf(intel, 23, 0x1f, 0, 0, 1, 0x100, 0x1b);
+    check_leaf(intel, 23, 0x1f, 1, 1, 2, 0x201, 0x1b);
+    check_leaf(intel, 23, 0x1f, 2, 2, 4, 0x302, 0x1b);
+    check_leaf(intel, 23, 0x1f, 3, 4, 12, 0x503, 0x1b);
+    check_leaf(intel, 23, 0x1f, 4, 0, 0, 4, 0x1b);
+    x86_cpuid(cpu_of(shared, 0), 4, 2, out); /* the second level of a module's */
+    g_assert_cmphex(out[0] >> 14 & 0xfff, ==, 1);
+    x86_cpuid(cpu_of(shared, 0), 4, 3, out); /* and the third of a package's */
+    g_assert_cmphex(out[0] >> 14 & 0xfff, ==, 7);
+    x86_cpuid(cpu_of(amd, 0), 0, 0, out);
+    g_assert_cmphex(out[0], ==, 0xd);
+    x86_cpuid(cpu_of(amd, 11), 1, 0, out);
+    g_assert_cmphex(out[1], ==, 0x0d0c0800);
+    check_leaf(amd, 11, 0x8000001d, 3, 0x1c163, 0x03c0003f, 0x1fff, 2);
+    check_leaf(amd, 11, 0x8000001e, 0, 13, 0x102, 0, 0);
+    x86_cpuid(cpu_of(amd, 11), 0x80000008, 0, out);
+    g_assert_cmphex(out[2], ==, 0x400b);
+    machine_free(intel);
+    machine_free(shared);
+    machine_free(amd);
+}
+
 /* What programs are told of the model (query-cpu-model-expansion) is what its CPUs are. */
 static void assert_as_sample(const X86Cpu *cpu, const CpuModel *model)
 {
@@ -410,6 +457,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_data_func("/cpuid/recorded", argv + 1, test_recorded);
     g_test_add_func("/cpuid/topology", test_topology);
+    g_test_add_func("/cpuid/dies", test_dies);
     g_test_add_func("/cpuid/all-models", test_all_models);
     g_test_add_func("/cpuid/peculiarities", test_peculiarities);
     g_test_add_func("/cpuid/properties", test_properties);
