@@ -101,14 +101,19 @@ static void check_gate(const Event *e, const Gate *gate)
     }
 }
 
-/* EFLAGS as they are pushed: RF is set by faults, so that an instruction breakpoint does not hit again. */
+/*
+ * EFLAGS as they are pushed (SDM 3, 18.3.1.1): RF is set by faults, so that an instruction breakpoint does not hit again, and
+ * clear for instructions that interrupt, which are over.
+ */
 static uint64_t pushed_eflags(const Event *e)
 {
     uint64_t eflags = x86_get_eflags(e->cpu);
-    bool fault = e->cause == BY_EXCEPTION && e->vector != X86_BP && e->vector != X86_OF &&
-                 !(e->vector == X86_DB && !(e->cpu->eflags & EFLAGS_RF));
+    bool trap = e->vector == X86_BP || e->vector == X86_OF || e->vector == X86_DB;
 
-    return fault && e->vector != X86_DB ? eflags | EFLAGS_RF : eflags;
+    if (e->cause == BY_SOFTWARE || e->cause == BY_INT1) {
+        return eflags & ~(uint64_t)EFLAGS_RF;
+    }
+    return e->cause == BY_EXCEPTION && !trap ? eflags | EFLAGS_RF : eflags;
 }
 
 /* The handler's flags. */
@@ -168,6 +173,20 @@ static void read_handler_segment(const Event *e, const Gate *gate, X86Descriptor
     }
 }
 
+/* The handler's first instruction must lie in its segment. Returns where it is. */
+static uint64_t handler_eip(const Event *e, const Gate *gate, const X86Descriptor *code)
+{
+    bool wide = x86_long_mode(e->cpu), short_gate = gate->type < GATE_INTERRUPT32;
+    uint64_t eip = wide         ? gate->offset
+                   : short_gate ? (uint16_t)gate->offset
+                                : (uint32_t)gate->offset;
+
+    if (wide ? !x86_is_canonical(e->cpu, eip) : eip > code->limit) {
+        x86_fault(e->cpu, X86_GP, external(e));
+    }
+    return eip;
+}
+
 static void set_code_segment(X86Cpu *cpu, const Gate *gate, const X86Descriptor *code, unsigned cpl)
 {
     x86_mark_accessed(cpu, code);
@@ -180,7 +199,7 @@ static void set_code_segment(X86Cpu *cpu, const Gate *gate, const X86Descriptor 
 static void deliver64(const Event *e, const Gate *gate)
 {
     X86Cpu *cpu = e->cpu;
-    uint64_t old_sp = cpu->gpr[X86_RSP], sp = old_sp, eflags = pushed_eflags(e);
+    uint64_t old_sp = cpu->gpr[X86_RSP], sp = old_sp, eflags = pushed_eflags(e), eip;
     uint16_t old_ss = cpu->seg[X86_SS].selector, old_cs = cpu->seg[X86_CS].selector;
     X86Descriptor code;
     unsigned cpl, old_cpl = cpu->cpl;
@@ -194,6 +213,7 @@ static void deliver64(const Event *e, const Gate *gate)
     if (!x86_is_canonical(cpu, sp)) {
         x86_fault(cpu, X86_SS_FAULT, external(e));
     }
+    eip = handler_eip(e, gate, &code);
     sp &= ~UINT64_C(15);
     frame[count++] = old_ss;
     frame[count++] = old_sp;
@@ -216,7 +236,7 @@ static void deliver64(const Event *e, const Gate *gate)
     set_code_segment(cpu, gate, &code, cpl);
     cpu->gpr[X86_RSP] = sp;
     enter_handler(e, gate);
-    x86_set_eip(cpu, gate->offset);
+    x86_set_eip(cpu, eip);
 }
 
 static void push_virtual_segments(X86Stack *stack, unsigned bytes)
@@ -242,7 +262,7 @@ static void deliver32(const Event *e, const Gate *gate)
     X86Cpu *cpu = e->cpu;
     unsigned bytes = gate->type >= GATE_INTERRUPT32 ? 4 : 2, cpl;
     bool vm86 = cpu->eflags & EFLAGS_VM, inner;
-    uint64_t eflags = pushed_eflags(e), old_sp = cpu->gpr[X86_RSP];
+    uint64_t eflags = pushed_eflags(e), old_sp = cpu->gpr[X86_RSP], eip;
     uint16_t old_ss = cpu->seg[X86_SS].selector, old_cs = cpu->seg[X86_CS].selector;
     X86Descriptor code;
     X86InnerStack inner_stack;
@@ -252,6 +272,7 @@ static void deliver32(const Event *e, const Gate *gate)
     inner = cpl < cpu->cpl;
     if (inner) {
         x86_read_inner_stack(cpu, cpl, external(e), &inner_stack);
+        eip = handler_eip(e, gate, &code);
         x86_stack_begin_inner(&stack, cpu, &inner_stack);
         if (vm86) {
             push_virtual_segments(&stack, bytes);
@@ -259,6 +280,7 @@ static void deliver32(const Event *e, const Gate *gate)
         x86_stack_push(&stack, bytes, old_ss);
         x86_stack_push(&stack, bytes, old_sp);
     } else {
+        eip = handler_eip(e, gate, &code);
         x86_stack_begin(&stack, cpu);
     }
     x86_stack_push(&stack, bytes, eflags);
@@ -278,7 +300,7 @@ static void deliver32(const Event *e, const Gate *gate)
     x86_stack_end(&stack);
     set_code_segment(cpu, gate, &code, cpl);
     enter_handler(e, gate);
-    x86_set_eip(cpu, bytes == 2 ? (uint16_t)gate->offset : (uint32_t)gate->offset);
+    x86_set_eip(cpu, eip);
 }
 
 /* INT n in virtual-8086 mode with VME: by the program's own table when the redirection map says so (SDM 3, 20.3). */

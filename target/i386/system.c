@@ -460,13 +460,12 @@ static void helper_sysret(TcgState *env, uint32_t bytes)
 }
 X86_HELPER(sysret, IR_VOID, X86_HELPER_SYSTEM, IR_I32);
 
-X86(sysret_instruction, "0F 07", "", "SYSCALL PROT")
+/* That EFER does not allow it is looked at first, before mode and privilege. */
+X86(sysret_instruction, "0F 07", "", "SYSCALL")
 void x86_sysret_instruction(X86Translator *t)
 {
-    if (!x86_not_privileged(t)) {
-        x86_call(t, &call_sysret, x86_const(t, 4, t->insn.operand_bytes), 0, 0, 0);
-        x86_dispatch_env(t);
-    }
+    x86_call(t, &call_sysret, x86_const(t, 4, t->insn.operand_bytes), 0, 0, 0);
+    x86_dispatch_env(t);
 }
 
 static void helper_sysenter(TcgState *env)

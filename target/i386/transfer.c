@@ -633,6 +633,9 @@ void x86_sysret(X86Cpu *cpu, unsigned bytes)
     if (!(cpu->efer & EFER_SCE)) {
         x86_fault(cpu, X86_UD, 0);
     }
+    if (!(cpu->cr0 & CR0_PE) || cpu->cpl != 0) {
+        x86_fault(cpu, X86_GP, 0);
+    }
     if (x86_long_mode(cpu)) {
         if (bytes == 8) {
             flat_code(cpu, (uint16_t)(selector + 16), 3, true);

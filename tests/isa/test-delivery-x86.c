@@ -138,6 +138,97 @@ static void test_error_codes(void)
     }
 }
 
+/* RF is pushed set by faults, and clear by instructions that interrupt, even if it was set for them. */
+static void test_resume_flag(void)
+{
+    static const struct {
+        X86Vector vector;
+        uint8_t insn[2];
+        uint64_t pushed;
+    } cases[] = { { X86_UD, { 0x0f, 0x0b }, EFLAGS_RF },
+                  { X86_DB, { 0xf1, 0x90 }, 0 },
+                  { X86_BP, { 0xcc, 0x90 }, 0 },
+                  { X86_PF, { 0xcd, X86_PF }, 0 } };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+        X86Rig rig;
+
+        prepare(&rig);
+        memcpy(rig.ram + CODE, cases[i].insn, 2);
+        store_le64(rig.ram + IDT + 16 * cases[i].vector,
+                   HANDLER | CODE_0 << 16 | UINT64_C(0xee00) << 32);
+        rig.cpu->eflags |= EFLAGS_RF;
+        x86_rig_run(&rig, CODE);
+        g_assert_cmphex(load_le64(rig.ram + STACK - FRAME_BYTES + 16) & EFLAGS_RF, ==,
+                        cases[i].pushed);
+        x86_rig_close(&rig);
+    }
+}
+
+/* A handler that does not lie in its segment, or at no canonical address, is a fault of the instruction that interrupts. */
+static void test_handlers_beyond_limits(void)
+{
+    static const uint8_t code[] = { 0xcd, 0x40 };
+
+    for (unsigned wide = 0; wide < 2; wide++) {
+        uint32_t seen;
+        X86Rig rig;
+
+        prepare(&rig);
+        rig.cpu->idtr.limit = 16 * 0x41 - 1;
+        memcpy(rig.ram + CODE, code, sizeof code);
+        if (wide) {
+            store_le64(rig.ram + IDT + 16 * 0x40, HANDLER | CODE_0 << 16 | UINT64_C(0xee00) << 32);
+            store_le64(rig.ram + IDT + 16 * 0x40 + 8, 0x8000);
+            store_le64(rig.ram + IDT + 16 * X86_GP,
+                       HANDLER | CODE_0 << 16 | UINT64_C(0xee00) << 32);
+        } else {
+            /* 32-bit protected mode: flat code, and a segment that ends before HANDLER. */
+            rig.cpu->efer = 0;
+            rig.cpu->cr0 = CR0_PE | CR0_ET;
+            store_le64(rig.ram + GDT + CODE_0, UINT64_C(0x00cf9b000000ffff));
+            store_le64(rig.ram + GDT + 0x10, UINT64_C(0x00409b0000000000) | (HANDLER - 1));
+            store_le64(rig.ram + IDT + 8 * 0x40, HANDLER | 0x10 << 16 | UINT64_C(0xee00) << 32);
+            store_le64(rig.ram + IDT + 8 * X86_GP, HANDLER | CODE_0 << 16 | UINT64_C(0xee00) << 32);
+            x86_set_segment(rig.cpu, X86_CS, CODE_0, 0, 0xffffffff,
+                            X86_SEG_P | X86_SEG_S | X86_SEG_CODE | X86_SEG_ACCESSED | X86_SEG_G |
+                                X86_SEG_B);
+            /* mov [SEEN], esp; … */
+            memmove(rig.ram + HANDLER + 2, rig.ram + HANDLER + 4, 12);
+            memcpy(rig.ram + HANDLER, (uint8_t[]){ 0x89, 0x25 }, 2);
+        }
+        x86_rig_run(&rig, CODE);
+        seen = load_le32(rig.ram + SEEN);
+        g_assert_cmphex(seen, ==, STACK - (wide ? FRAME_BYTES + 8 : 16));
+        g_assert_cmphex(load_le32(rig.ram + seen), ==, 0);
+        g_assert_cmphex(load_le32(rig.ram + seen + (wide ? 8 : 4)), ==, CODE);
+        x86_rig_close(&rig);
+    }
+}
+
+/* SYSRET that EFER does not allow is no instruction, at any privilege; one that it allows is CPL 0's. */
+static void test_sysret(void)
+{
+    for (unsigned allowed = 0; allowed < 2; allowed++) {
+        X86Rig rig;
+
+        prepare(&rig);
+        memcpy(rig.ram + CODE, (uint8_t[]){ 0x0f, 0x07 }, 2);
+        for (unsigned i = 0; i < 32; i++) {
+            store_le64(rig.ram + IDT + 16 * i, HANDLER | CODE_0 << 16 | UINT64_C(0xee00) << 32);
+        }
+        rig.cpu->efer &= ~(uint64_t)(allowed ? 0 : EFER_SCE);
+        x86_set_segment(rig.cpu, X86_CS, CODE_3, 0, 0xffffffff,
+                        X86_SEG_P | X86_SEG_S | X86_SEG_CODE | X86_SEG_ACCESSED | X86_SEG_G |
+                            X86_SEG_L | 3 << X86_SEG_DPL_SHIFT);
+        rig.cpu->cpl = 3;
+        x86_rig_run(&rig, CODE);
+        g_assert_cmphex(load_le64(rig.ram + SEEN), ==,
+                        task_stack(0) - FRAME_BYTES - (allowed ? 8 : 0));
+        x86_rig_close(&rig);
+    }
+}
+
 /* A watchpoint on data in the page of the code that reads it: the trap is right behind that instruction. */
 static void test_watched_code(void)
 {
@@ -203,6 +294,9 @@ int main(int argc, char **argv)
     interp = argc > 1 && strcmp(argv[1], "-i") == 0;
     g_test_add_func("/delivery-x86/stacks", test_stacks);
     g_test_add_func("/delivery-x86/error-codes", test_error_codes);
+    g_test_add_func("/delivery-x86/resume-flag", test_resume_flag);
+    g_test_add_func("/delivery-x86/handlers-beyond-limits", test_handlers_beyond_limits);
+    g_test_add_func("/delivery-x86/sysret", test_sysret);
     g_test_add_func("/delivery-x86/watched-code", test_watched_code);
     g_test_add_func("/delivery-x86/lock-is-seen-free", test_lock_is_seen_free);
     return g_test_run();
