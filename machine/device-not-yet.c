@@ -12,7 +12,7 @@ const NotYet device_types_not_yet[] = {
       "vhost-user-blk-pci-non-transitional vhost-user-blk-pci-transitional vhost-user-scsi "
       "vhost-user-scsi-pci vhost-user-scsi-pci-non-transitional vhost-user-scsi-pci-transitional",
       "use virtio-blk-pci" },
-    { "e1000e i82550 i82551 i82557a i82557b i82557c "
+    { "i82550 i82551 i82557a i82557b i82557c "
       "i82558a i82558b i82559a i82559b i82559c i82559er i82562 i82801 igb "
       "pvrdma rocker tulip usb-net vmxnet3 xen-net-device",
       "use virtio-net-pci" },

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The PC of 2009: Intel Q35 and ICH9, PCI Express and AHCI, as SeaBIOS, OVMF and existing guests expect it from QEMU's boards of these
- * names. Its network card without `model=` is an e1000, not the e1000e of QEMU's.
+ * names.
  */
 #include <inttypes.h>
 
@@ -184,21 +184,25 @@ static const DefaultDrive q35_default_drives[] = {
     { 0 },
 };
 
-#define Q35_BOARD(object, name, aliases)                                                           \
+#define Q35_BOARD(object, name, aliases, nic)                                                      \
     PC_BOARD(object, name, aliases, "Standard PC (Q35 + ICH9, 2009)", q35_build,                   \
-             q35_drive_interfaces, q35_default_drives)
+             q35_drive_interfaces, q35_default_drives, nic)
 #define Q35_RELEASE(major, minor)                                                                  \
-    Q35_BOARD(q35_##major##_##minor, "pc-q35-" #major "." #minor, NULL)
+    Q35_BOARD(q35_##major##_##minor, "pc-q35-" #major "." #minor, NULL, "e1000e")
+/* Before 2.12 the network card without model= was another. */
+#define Q35_OLD_RELEASE(major, minor)                                                              \
+    Q35_BOARD(q35_##major##_##minor, "pc-q35-" #major "." #minor, NULL, "e1000")
 
 /* clang-format off */
-Q35_RELEASE(2, 4); Q35_RELEASE(2, 5); Q35_RELEASE(2, 6); Q35_RELEASE(2, 7); Q35_RELEASE(2, 8); Q35_RELEASE(2, 9);
-Q35_RELEASE(2, 10); Q35_RELEASE(2, 11); Q35_RELEASE(2, 12); Q35_RELEASE(3, 0); Q35_RELEASE(3, 1); Q35_RELEASE(4, 0);
+Q35_OLD_RELEASE(2, 4); Q35_OLD_RELEASE(2, 5); Q35_OLD_RELEASE(2, 6); Q35_OLD_RELEASE(2, 7);
+Q35_OLD_RELEASE(2, 8); Q35_OLD_RELEASE(2, 9); Q35_OLD_RELEASE(2, 10); Q35_OLD_RELEASE(2, 11);
+Q35_RELEASE(2, 12); Q35_RELEASE(3, 0); Q35_RELEASE(3, 1); Q35_RELEASE(4, 0);
 Q35_RELEASE(4, 1); Q35_RELEASE(4, 2); Q35_RELEASE(5, 0); Q35_RELEASE(5, 1); Q35_RELEASE(5, 2); Q35_RELEASE(6, 0);
 Q35_RELEASE(6, 1); Q35_RELEASE(6, 2); Q35_RELEASE(7, 0); Q35_RELEASE(7, 1); Q35_RELEASE(7, 2); Q35_RELEASE(8, 0);
 Q35_RELEASE(8, 1); Q35_RELEASE(8, 2); Q35_RELEASE(9, 0); Q35_RELEASE(9, 1); Q35_RELEASE(9, 2); Q35_RELEASE(10, 0);
 Q35_RELEASE(10, 1); Q35_RELEASE(10, 2); Q35_RELEASE(11, 0);
 /* clang-format on */
-Q35_BOARD(q35_4_0_1, "pc-q35-4.0.1", NULL);
+Q35_BOARD(q35_4_0_1, "pc-q35-4.0.1", NULL, "e1000e");
 
 static const char *const q35_aliases[] = { "q35", "pc-q35", NULL };
-Q35_BOARD(q35_11_1, "pc-q35-11.1", q35_aliases);
+Q35_BOARD(q35_11_1, "pc-q35-11.1", q35_aliases, "e1000e");

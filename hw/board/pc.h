@@ -99,13 +99,13 @@ void pc_powerdown(Machine *machine, void *board);
 extern const Property pc_properties[];
 extern const char *const pc_targets[];
 
-#define PC_BOARD(object, board_name, board_aliases, text, board_build, interfaces, drives)         \
+#define PC_BOARD(object, board_name, board_aliases, text, board_build, interfaces, drives, nic)    \
     static const Board object = {                                                                  \
         .name = board_name,                                                                        \
         .summary = text,                                                                           \
         .aliases = board_aliases,                                                                  \
         .targets = pc_targets,                                                                     \
-        .default_nic = "e1000",                                                                    \
+        .default_nic = nic,                                                                        \
         .serial_console = "ttyS0",                                                                 \
         .default_vga = "std",                                                                      \
         .drive_interfaces = interfaces,                                                            \

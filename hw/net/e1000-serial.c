@@ -1,30 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* The 82540EM's EEPROM, by its Microwire pins (13.4.3, 5.3) and by EERD, and its PHY behind MDIC (13.4.7). */
+/* The EEPROM of the e1000 family, as EERD reads it (13.4.4), and the PHY behind MDIC (13.4.7). */
 #include <string.h>
 
-#include "hw/net/e1000.h"
+#include "hw/net/e1000-core.h"
 
 enum {
-    EECD_SK = 1 << 0,
-    EECD_CS = 1 << 1,
-    EECD_DI = 1 << 2,
-    EECD_DO = 1 << 3,
-    EECD_WRITABLE = EECD_SK | EECD_CS | EECD_DI | 3 << 4 | 1 << 6,
-    EECD_REQUEST = 1 << 6,
-    EECD_GRANT = 1 << 7,
-    EECD_PRESENT = 1 << 8,
-    MICROWIRE_BITS = 9, /* start, two of opcode, six of address */
-    MICROWIRE_READ = 6,
-
     EERD_START = 1 << 0,
     EERD_DONE = 1 << 4,
+    EERD_MODERN_DONE = 1 << 1,
 
     EEPROM_SUM = 0xbaba,
     EEPROM_CHECKSUM = 0x3f,
 
     MDIC_WRITE = 1,
     MDIC_READ = 2,
-    MDIC_READY = 1 << 28,
     MDIC_INTERRUPT = 1 << 29,
     MDIC_ERROR = 1 << 30,
     PHY_ADDRESS = 1,
@@ -44,90 +33,44 @@ enum {
 
 /* EEPROM */
 
-/* What the words say is in 5.6; those that are not here have no effect on what is modelled. */
-void e1000_eeprom_fill(E1000 *e)
+void e1000_eeprom_fill(E1000Core *core, const E1000EepromWord *words, unsigned count)
 {
-    const struct {
-        uint8_t word;
-        uint16_t value;
-    } words[] = {
-        { 0x08, 0x3000 }, { 0x09, 0x1000 }, { 0x0a, 0x6403 },
-        { 0x0b, 0x1100 }, { 0x0c, 0x1af4 }, { 0x0d, e1000_model(e)->device_id },
-        { 0x0e, 0x8086 }, { 0x0f, 0x3040 }, { 0x10, 0x0008 },
-        { 0x11, 0x2000 }, { 0x12, 0x7e14 }, { 0x13, 0x0048 },
-        { 0x14, 0x1000 }, { 0x15, 0x00d8 }, { 0x17, 0x2700 },
-        { 0x18, 0x6cc9 }, { 0x19, 0x3150 }, { 0x1a, 0x0722 },
-        { 0x1b, 0x040b }, { 0x1c, 0x0984 }, { 0x1e, 0xc000 },
-        { 0x1f, 0x0706 }, { 0x21, 0x1008 }, { 0x23, 0x0f04 },
-    };
     uint16_t sum = 0;
 
-    memset(e->eeprom, 0, sizeof e->eeprom);
+    memset(core->eeprom, 0, sizeof core->eeprom);
     for (unsigned i = 0; i < 3; i++) {
-        e->eeprom[i] = load_le16(e->mac + i * 2);
+        core->eeprom[i] = load_le16(core->mac + i * 2);
     }
-    for (unsigned i = 0; i < ARRAY_SIZE(words); i++) {
-        e->eeprom[words[i].word] = words[i].value;
+    for (unsigned i = 0; i < count; i++) {
+        core->eeprom[words[i].word] = words[i].value;
     }
     for (unsigned i = 0; i < EEPROM_CHECKSUM; i++) {
-        sum += e->eeprom[i];
+        sum += core->eeprom[i];
     }
-    e->eeprom[EEPROM_CHECKSUM] = EEPROM_SUM - sum;
+    core->eeprom[EEPROM_CHECKSUM] = EEPROM_SUM - sum;
 }
 
-static void clock_bit(E1000 *e, bool bit)
+void e1000_load_address(E1000Core *core)
 {
-    if (e->serial_count < MICROWIRE_BITS) {
-        if (e->serial_count || bit) { /* leading zeros are not the start */
-            e->serial_in = e->serial_in << 1 | bit;
-            e->serial_count++;
-        }
-        if (e->serial_count == MICROWIRE_BITS && e->serial_in >> 6 == MICROWIRE_READ) {
-            /* A zero comes before the data. */
-            e->serial_out = e->eeprom[e->serial_in % E1000_EEPROM_WORDS];
-        }
-        return;
-    }
-    e->serial_out = e->serial_out << 1;
+    core->addresses[0] = core->eeprom[0] | (uint32_t)core->eeprom[1] << 16;
+    core->addresses[1] = core->eeprom[2] | 1u << 31;
 }
 
-uint64_t e1000_read_eecd(Device *device, unsigned index)
-{
-    const E1000 *e = e1000(device);
-    uint32_t value = e->eecd | EECD_PRESENT;
-
-    value |= e->eecd & EECD_REQUEST ? EECD_GRANT : 0;
-    return value | (e->serial_count < MICROWIRE_BITS || e->serial_out >> 16 & 1 ? EECD_DO : 0);
-}
-
-void e1000_write_eecd(Device *device, unsigned index, uint64_t value)
-{
-    E1000 *e = e1000(device);
-    uint32_t old = e->eecd;
-
-    e->eecd = value & EECD_WRITABLE;
-    if (!(e->eecd & EECD_CS) || !(old & EECD_CS)) {
-        e->serial_in = e->serial_out = 0;
-        e->serial_count = 0;
-    }
-    if (e->eecd & EECD_CS && e->eecd & EECD_SK && !(old & EECD_SK)) {
-        clock_bit(e, e->eecd & EECD_DI);
-    }
-}
-
-uint64_t e1000_read_eerd(Device *device, unsigned index)
-{
-    return e1000(device)->eerd;
-}
-
+/* From the 82571 on, the address begins at bit 2, and bit 1 says that it is done. */
 void e1000_write_eerd(Device *device, unsigned index, uint64_t value)
 {
-    E1000 *e = e1000(device);
-    unsigned word = value >> 8 & 0xff;
+    E1000Core *core = e1000_core(device);
+    bool modern = e1000_model(core)->modern;
+    unsigned word = modern ? value >> 2 & 0x3fff : value >> 8 & 0xff;
 
-    e->eerd = value & 0xff00;
-    if (value & EERD_START && word < E1000_EEPROM_WORDS) {
-        e->eerd |= EERD_DONE | (uint32_t)e->eeprom[word] << 16;
+    core->eerd = value & (modern ? 0xfffcu : 0xff00u);
+    if (value & EERD_START) {
+        if (word < E1000_EEPROM_WORDS) {
+            core->eerd |= (uint32_t)core->eeprom[word] << 16;
+        } else if (!modern) {
+            return; /* the older ones never end */
+        }
+        core->eerd |= modern ? EERD_MODERN_DONE : EERD_DONE;
     }
 }
 
@@ -142,66 +85,66 @@ static const uint16_t phy_writable[E1000_PHY_REGISTERS] = {
     [18] = 0xffff, [20] = 0xffff, [24] = 0xffff, [29] = 0x001f, [30] = 0xffff,
 };
 
-void e1000_set_link(E1000 *e, bool up)
+void e1000_set_link(E1000Core *core, bool up)
 {
-    bool was = e->status & E1000_STATUS_LU;
+    bool was = core->status & E1000_STATUS_LU;
 
     if (up) {
-        e->status |= E1000_STATUS_LU;
-        e->phy[PHY_STATUS] |= STATUS_LINK | STATUS_NEGOTIATED;
-        e->phy[PHY_SPECIFIC_STATUS] |= SPECIFIC_LINK;
-        e->phy[PHY_PARTNER] = 0x45e1;
-        e->phy[PHY_1000_STATUS] = 0x3c00;
+        core->status |= E1000_STATUS_LU;
+        core->phy[PHY_STATUS] |= STATUS_LINK | STATUS_NEGOTIATED;
+        core->phy[PHY_SPECIFIC_STATUS] |= SPECIFIC_LINK;
+        core->phy[PHY_PARTNER] = 0x45e1;
+        core->phy[PHY_1000_STATUS] = 0x3c00;
     } else {
-        e->status &= ~(uint32_t)E1000_STATUS_LU;
-        e->phy[PHY_STATUS] &= ~(STATUS_LINK | STATUS_NEGOTIATED);
-        e->phy[PHY_SPECIFIC_STATUS] &= ~SPECIFIC_LINK;
-        e->phy[PHY_PARTNER] = e->phy[PHY_1000_STATUS] = 0;
+        core->status &= ~(uint32_t)E1000_STATUS_LU;
+        core->phy[PHY_STATUS] &= ~(STATUS_LINK | STATUS_NEGOTIATED);
+        core->phy[PHY_SPECIFIC_STATUS] &= ~SPECIFIC_LINK;
+        core->phy[PHY_PARTNER] = core->phy[PHY_1000_STATUS] = 0;
     }
     if (was != up) {
-        e1000_raise(e, E1000_LSC);
+        e1000_model(core)->raise(core, E1000_LSC);
     }
 }
 
-static bool cable_up(const E1000 *e)
+static bool cable_up(const E1000Core *core)
 {
-    return !e->netdev || e->netdev->link_up;
+    return !core->netdev || core->netdev->link_up;
 }
 
-void e1000_phy_reset(E1000 *e)
+void e1000_phy_reset(E1000Core *core)
 {
-    memcpy(e->phy, phy_defaults, sizeof e->phy);
-    e->phy[PHY_ID_LOW] = e1000_model(e)->phy_id;
-    e1000_set_link(e, cable_up(e));
+    memcpy(core->phy, phy_defaults, sizeof core->phy);
+    core->phy[PHY_ID_LOW] = e1000_model(core)->phy_id;
+    e1000_set_link(core, cable_up(core));
 }
 
-static void write_phy(E1000 *e, unsigned at, uint16_t value)
+static void write_phy(E1000Core *core, unsigned at, uint16_t value)
 {
     if (at == PHY_CONTROL && value & CONTROL_RESET) {
-        e1000_phy_reset(e);
+        e1000_phy_reset(core);
         return;
     }
-    e->phy[at] = (e->phy[at] & ~phy_writable[at]) | (value & phy_writable[at]);
+    core->phy[at] = (core->phy[at] & ~phy_writable[at]) | (value & phy_writable[at]);
     if (at == PHY_CONTROL && value & CONTROL_RESTART) {
-        e1000_set_link(e, cable_up(e));
-        e1000_raise(e, E1000_LSC);
+        e1000_set_link(core, cable_up(core));
+        e1000_model(core)->raise(core, E1000_LSC);
     }
 }
 
 void e1000_write_mdic(Device *device, unsigned index, uint64_t value)
 {
-    E1000 *e = e1000(device);
+    E1000Core *core = e1000_core(device);
     unsigned at = value >> 16 & 31, phy = value >> 21 & 31, operation = value >> 26 & 3;
 
-    e->mdic = (value & ~(uint64_t)MDIC_ERROR) | MDIC_READY;
+    core->mdic = (value & ~(uint64_t)MDIC_ERROR) | E1000_MDIC_READY;
     if (phy != PHY_ADDRESS || (operation != MDIC_READ && operation != MDIC_WRITE)) {
-        e->mdic |= MDIC_ERROR;
+        core->mdic |= MDIC_ERROR;
     } else if (operation == MDIC_READ) {
-        e->mdic = (e->mdic & ~0xffffu) | e->phy[at];
+        core->mdic = (core->mdic & ~0xffffu) | core->phy[at];
     } else {
-        write_phy(e, at, value);
+        write_phy(core, at, value);
     }
     if (value & MDIC_INTERRUPT) {
-        e1000_raise(e, E1000_MDAC);
+        e1000_model(core)->raise(core, E1000_MDAC);
     }
 }

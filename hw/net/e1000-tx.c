@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The 82540EM's transmitter: legacy, context and data descriptors (3.3), checksum insertion, TCP segmentation (3.5). */
+/* The transmitter of the e1000 family: legacy, context and data descriptors (3.3), checksum insertion, TCP segmentation (3.5). */
 #include <string.h>
 
-#include "hw/net/e1000.h"
+#include "hw/net/e1000-core.h"
 #include "machine/machine.h"
 
 enum {
@@ -27,145 +27,153 @@ enum {
     INSERT_IP = 1 << 0,
     INSERT_TCP = 1 << 1,
     ADDRESSES = 12,
-    TAG = 4,
     TCP_FLAGS = 13,
     TCP_FIN_PSH = 0x09,
 };
 
 /* Frames */
 
-static void insert_sum(E1000 *e, uint32_t start, uint32_t offset, uint32_t end)
+static void insert_sum(E1000Packet *p, uint32_t start, uint32_t offset, uint32_t end)
 {
-    uint32_t last = end && end < e->tx_size ? end + 1 : e->tx_size;
+    uint32_t last = end && end < p->size ? end + 1 : p->size;
 
-    if (start < last && offset + 2 <= e->tx_size) {
-        uint16_t sum = ~e1000_fold(e1000_sum(e->tx_buffer + start, last - start, 0));
+    if (start < last && offset + 2 <= p->size) {
+        uint16_t sum = ~e1000_fold(e1000_sum(p->buffer + start, last - start, 0));
 
-        store_be16(e->tx_buffer + offset, sum);
+        store_be16(p->buffer + offset, sum);
     }
 }
 
-static void put_out(E1000 *e)
+static void put_out(E1000Core *core, E1000Packet *p)
 {
-    uint8_t tag[TAG];
-    uint8_t *frame = e->tx_buffer;
-    struct iovec iov[3] = { { frame, e->tx_size } };
+    uint8_t tag[E1000_TAG];
+    uint8_t *frame = p->buffer;
+    struct iovec iov[3] = { { frame, p->size } };
     unsigned count = 1;
-    bool loopback = e->phy[0] & PHY_LOOPBACK || (e->rctl & RCTL_LOOPBACK) == RCTL_LOOPBACK;
+    bool loopback = core->phy[0] & PHY_LOOPBACK || (core->rctl & RCTL_LOOPBACK) == RCTL_LOOPBACK;
 
-    if (e->tx_size < ADDRESSES + 2) {
+    if (p->size < ADDRESSES + 2) {
         return;
     }
-    if (e->tagged && !loopback) {
-        store_be16(tag, e->vet);
-        store_be16(tag + 2, e->tag);
+    if (p->tagged && !loopback) {
+        store_be16(tag, core->vet);
+        store_be16(tag + 2, p->tag);
         iov[0] = (struct iovec){ frame, ADDRESSES };
-        iov[1] = (struct iovec){ tag, TAG };
-        iov[2] = (struct iovec){ frame + ADDRESSES, e->tx_size - ADDRESSES };
+        iov[1] = (struct iovec){ tag, E1000_TAG };
+        iov[2] = (struct iovec){ frame + ADDRESSES, p->size - ADDRESSES };
         count = 3;
     }
-    e1000_count_frame(e, false, frame, e->tx_size + (e->tagged ? TAG : 0));
+    e1000_count_frame(core, false, frame, p->size + (p->tagged ? E1000_TAG : 0));
     if (loopback) {
-        e1000_receive(e, frame, e->tx_size);
-    } else if (e->status & E1000_STATUS_LU) {
-        netdev_transmit(e->netdev, iov, count);
+        e1000_model(core)->receive(core, frame, p->size);
+    } else if (core->status & E1000_STATUS_LU) {
+        netdev_transmit(core->netdev, iov, count);
     }
 }
 
 /* Lengths, identification and sequence of one of several segments. */
-static void adjust_headers(E1000 *e, bool last)
+static void adjust_headers(E1000Packet *p, bool last)
 {
-    const E1000Context *c = &e->active;
-    uint8_t *ip = e->tx_buffer + c->ip_start, *tcp = e->tx_buffer + c->tcp_start;
-    uint32_t size = e->tx_size;
+    const E1000Context *c = &p->active;
+    uint8_t *ip = p->buffer + c->ip_start, *tcp = p->buffer + c->tcp_start;
+    uint32_t size = p->size;
 
     if (c->ip_start + 20u > size || c->tcp_start + 20u > size || c->tcp_offset + 2u > size) {
         return;
     }
     if (c->is_ipv4) {
         store_be16(ip + 2, size - c->ip_start);
-        store_be16(ip + 4, load_be16(ip + 4) + e->tx_segments);
+        store_be16(ip + 4, load_be16(ip + 4) + p->segments);
     } else {
         store_be16(ip + 4, size - c->ip_start - 40);
     }
     if (c->is_tcp) {
-        store_be32(tcp + 4, load_be32(tcp + 4) + e->tx_segments * c->segment);
+        store_be32(tcp + 4, load_be32(tcp + 4) + p->segments * c->segment);
         if (!last) {
             tcp[TCP_FLAGS] &= (uint8_t)~TCP_FIN_PSH;
         }
     } else {
         store_be16(tcp + 4, size - c->tcp_start);
     }
-    if (e->insert & INSERT_TCP) {
+    if (p->insert & INSERT_TCP) {
         /* The driver's sum of the pseudo header has no length. */
-        uint32_t sum = load_be16(e->tx_buffer + c->tcp_offset) + size - c->tcp_start;
+        uint32_t sum = load_be16(p->buffer + c->tcp_offset) + size - c->tcp_start;
 
-        store_be16(e->tx_buffer + c->tcp_offset, e1000_fold(sum));
+        store_be16(p->buffer + c->tcp_offset, e1000_fold(sum));
     }
 }
 
-static void send_frame(E1000 *e, bool last)
+static void send_frame(E1000Core *core, E1000Packet *p, bool last)
 {
-    const E1000Context *c = &e->active;
+    const E1000Context *c = &p->active;
 
-    if (e->segmenting) {
-        adjust_headers(e, last);
-        e1000_count(e, E1000_TSCTC, last);
+    if (p->segmenting) {
+        adjust_headers(p, last);
+        e1000_count(core, E1000_TSCTC, last);
     }
-    if (e->insert & INSERT_TCP) {
-        insert_sum(e, c->tcp_start, c->tcp_offset, c->tcp_end);
+    if (p->insert & INSERT_TCP) {
+        insert_sum(p, c->tcp_start, c->tcp_offset, c->tcp_end);
     }
-    if (e->insert & INSERT_IP) {
-        insert_sum(e, c->ip_start, c->ip_offset, c->ip_end);
+    if (p->insert & INSERT_IP) {
+        insert_sum(p, c->ip_start, c->ip_offset, c->ip_end);
     }
-    put_out(e);
+    put_out(core, p);
 }
 
-static void end_packet(E1000 *e)
+void e1000_packet_end(E1000Packet *p)
 {
-    e->in_packet = e->segmenting = e->tagged = false;
-    e->insert = 0;
-    e->tx_size = e->tx_header_size = e->tx_segments = e->tx_left = 0;
+    p->in_packet = p->segmenting = p->tagged = false;
+    p->insert = 0;
+    p->size = p->header_size = p->segments = p->left = 0;
+}
+
+void e1000_packet_reset(E1000Packet *p)
+{
+    e1000_packet_end(p);
+    p->checksums = p->segmentation = p->active = (E1000Context){ 0 };
+    p->tag = 0;
+    memset(p->header, 0, sizeof p->header);
+    memset(p->buffer, 0, sizeof p->buffer);
 }
 
 /* Data */
 
 /* A segment is full, and more data follow: it goes out, and the next begins with the headers. */
-static void cut_segment(E1000 *e)
+static void cut_segment(E1000Core *core, E1000Packet *p)
 {
-    send_frame(e, false);
-    e->tx_segments++;
-    memcpy(e->tx_buffer, e->tx_header, e->tx_header_size);
-    e->tx_size = e->tx_header_size;
+    send_frame(core, p, false);
+    p->segments++;
+    memcpy(p->buffer, p->header, p->header_size);
+    p->size = p->header_size;
 }
 
-static void add_segmented(E1000 *e, const uint8_t *data, uint32_t size)
+static void add_segmented(E1000Core *core, E1000Packet *p, const uint8_t *data, uint32_t size)
 {
-    uint32_t header = e->active.header, full = header + e->active.segment;
+    uint32_t header = p->active.header, full = header + p->active.segment;
 
     while (size) {
         uint32_t limit, part;
 
-        if (e->tx_header_size < header) {
-            part = MIN(size, header - e->tx_header_size);
-            memcpy(e->tx_header + e->tx_header_size, data, part);
-            memcpy(e->tx_buffer + e->tx_size, data, part);
-            e->tx_header_size += part;
+        if (p->header_size < header) {
+            part = MIN(size, header - p->header_size);
+            memcpy(p->header + p->header_size, data, part);
+            memcpy(p->buffer + p->size, data, part);
+            p->header_size += part;
         } else {
-            if (e->tx_size == full) {
-                cut_segment(e);
+            if (p->size == full) {
+                cut_segment(core, p);
             }
-            limit = full - e->tx_size;
+            limit = full - p->size;
             part = MIN(size, limit);
-            memcpy(e->tx_buffer + e->tx_size, data, part);
+            memcpy(p->buffer + p->size, data, part);
         }
-        e->tx_size += part;
+        p->size += part;
         data += part;
         size -= part;
     }
 }
 
-static void add_data(E1000 *e, uint64_t address, uint32_t size)
+static void add_data(E1000Core *core, E1000Packet *p, uint64_t address, uint32_t size)
 {
     static const uint32_t chunk = 4096;
     uint8_t piece[4096];
@@ -173,17 +181,17 @@ static void add_data(E1000 *e, uint64_t address, uint32_t size)
     while (size) {
         uint32_t part = MIN(size, chunk);
 
-        if (address_space_read_bytes(&e->pci.device.machine->memory_space, address, piece, part,
-                                     pci_dma_attributes(&e->pci)) != MEMORY_OK) {
+        if (address_space_read_bytes(&core->pci.device.machine->memory_space, address, piece, part,
+                                     pci_dma_attributes(&core->pci)) != MEMORY_OK) {
             memset(piece, 0, part);
-            log_guest_error("e1000", "no memory to transmit from at %#llx",
+            log_guest_error(core->pci.device.type->name, "no memory to transmit from at %#llx",
                             (unsigned long long)address);
         }
-        if (e->segmenting) {
-            add_segmented(e, piece, part);
-        } else if (e->tx_size + part <= E1000_MAX_FRAME) {
-            memcpy(e->tx_buffer + e->tx_size, piece, part);
-            e->tx_size += part;
+        if (p->segmenting) {
+            add_segmented(core, p, piece, part);
+        } else if (p->size + part <= E1000_MAX_FRAME) {
+            memcpy(p->buffer + p->size, piece, part);
+            p->size += part;
         }
         address += part;
         size -= part;
@@ -192,10 +200,10 @@ static void add_data(E1000 *e, uint64_t address, uint32_t size)
 
 /* Descriptors */
 
-static void take_context(E1000 *e, const uint8_t *d)
+static void take_context(E1000Packet *p, const uint8_t *d)
 {
     uint32_t command = load_le32(d + 8);
-    E1000Context *c = command & CONTEXT_TSE ? &e->segmentation : &e->checksums;
+    E1000Context *c = command & CONTEXT_TSE ? &p->segmentation : &p->checksums;
 
     *c = (E1000Context){
         .ip_start = d[0],
@@ -213,87 +221,87 @@ static void take_context(E1000 *e, const uint8_t *d)
 }
 
 /* The first descriptor of a packet says what is done with it. */
-static void begin_packet(E1000 *e, const uint8_t *d, bool data)
+static void begin_packet(const E1000Core *core, E1000Packet *p, const uint8_t *d, bool data)
 {
     uint32_t command = load_le32(d + 8);
 
-    end_packet(e);
-    e->in_packet = true;
+    e1000_packet_end(p);
+    p->in_packet = true;
     if (data) {
-        const E1000Context *c = &e->segmentation;
+        const E1000Context *c = &p->segmentation;
 
-        e->insert = d[13] & (INSERT_IP | INSERT_TCP);
-        e->segmenting = command & COMMAND_TSE && c->segment && c->header &&
+        p->insert = d[13] & (INSERT_IP | INSERT_TCP);
+        p->segmenting = command & COMMAND_TSE && c->segment && c->header &&
                         (uint32_t)c->header + c->segment <= E1000_MAX_FRAME;
-        e->active = e->segmenting ? *c : e->checksums;
+        p->active = p->segmenting ? *c : p->checksums;
     }
-    if (command & COMMAND_VLE && e->ctrl & E1000_CTRL_VME) {
-        e->tagged = true;
-        e->tag = load_le16(d + 14);
+    if (command & COMMAND_VLE && core->ctrl & E1000_CTRL_VME) {
+        p->tagged = true;
+        p->tag = load_le16(d + 14);
     }
 }
 
-static void take_data(E1000 *e, const uint8_t *d, bool data)
+static void take_data(E1000Core *core, E1000Packet *p, const uint8_t *d, bool data)
 {
     uint32_t command = load_le32(d + 8);
 
-    if (!e->in_packet) {
-        begin_packet(e, d, data);
+    if (!p->in_packet) {
+        begin_packet(core, p, d, data);
     }
-    add_data(e, load_le64(d), command & (data ? 0xfffffu : 0xffffu));
+    add_data(core, p, load_le64(d), command & (data ? 0xfffffu : 0xffffu));
     if (!(command & COMMAND_EOP)) {
         return;
     }
     if (!data && command & COMMAND_IC) {
-        insert_sum(e, d[13], d[10], 0);
+        insert_sum(p, d[13], d[10], 0);
     }
-    send_frame(e, true);
-    end_packet(e);
+    send_frame(core, p, true);
+    e1000_packet_end(p);
 }
 
-static void take_descriptor(E1000 *e, const uint8_t *d)
+static void take_descriptor(E1000Core *core, E1000Packet *p, const uint8_t *d)
 {
     uint32_t command = load_le32(d + 8);
 
     if (!(command & COMMAND_DEXT)) {
-        take_data(e, d, false);
+        take_data(core, p, d, false);
     } else if (command & TYPE_DATA) {
-        take_data(e, d, true);
+        take_data(core, p, d, true);
     } else {
-        take_context(e, d);
+        take_context(p, d);
     }
 }
 
-void e1000_transmit(E1000 *e)
+uint32_t e1000_transmit(E1000Core *core, E1000Ring *ring, E1000Packet *p)
 {
-    AddressSpace *space = &e->pci.device.machine->memory_space;
-    MemoryAttributes attributes = pci_dma_attributes(&e->pci);
-    uint32_t causes = E1000_TXQE, count = e1000_ring_count(&e->tx);
+    AddressSpace *space = &core->pci.device.machine->memory_space;
+    MemoryAttributes attributes = pci_dma_attributes(&core->pci);
+    uint32_t causes = E1000_TXQE, count = e1000_ring_count(ring);
 
-    if (!(e->tctl & TCTL_EN) || !pci_bus_master_enabled(&e->pci) || !e1000_ring_ready(e, &e->tx) ||
-        e->transmitting) {
-        return;
+    if (!(core->tctl & TCTL_EN) || !e1000_ring_ready(core, ring) || core->transmitting) {
+        return 0;
     }
-    e->transmitting = true;
+    core->transmitting = true;
     /* Once around at most, whatever the registers become meanwhile. */
-    for (uint32_t i = 0; i < count && e->tx.head != e->tx.tail; i++) {
-        uint64_t at = e1000_ring_base(&e->tx) + (uint64_t)e->tx.head * E1000_DESCRIPTOR;
+    for (uint32_t i = 0; i < count && ring->head != ring->tail; i++) {
+        uint64_t at = e1000_ring_base(ring) + (uint64_t)ring->head * E1000_DESCRIPTOR;
         uint8_t descriptor[E1000_DESCRIPTOR];
 
         if (address_space_read_bytes(space, at, descriptor, sizeof descriptor, attributes) !=
             MEMORY_OK) {
-            log_guest_error("e1000", "no memory for the transmit descriptor at %#llx",
+            log_guest_error(core->pci.device.type->name,
+                            "no memory for the transmit descriptor at %#llx",
                             (unsigned long long)at);
             break;
         }
-        take_descriptor(e, descriptor);
+        take_descriptor(core, p, descriptor);
         if (load_le32(descriptor + 8) & (COMMAND_RS | COMMAND_RPS)) {
             descriptor[12] |= STATUS_DD;
             address_space_write_bytes(space, at + 12, descriptor + 12, 1, attributes);
             causes |= E1000_TXDW;
         }
-        e->tx.head = (e->tx.head + 1) % count;
+        ring->head = (ring->head + 1) % count;
     }
-    e->transmitting = false;
-    e1000_raise(e, causes);
+    core->transmitting = false;
+    return causes;
 }

@@ -2,7 +2,7 @@
 /*
  * PCI configuration space, BARs, INTx and buses (PCI Local Bus 3.0 chapter 6, PCI-to-PCI Bridge 1.2).
  *
- * Not modelled: parity and system errors, power management, extended capabilities.
+ * Not modelled: parity and system errors, power management, extended capabilities that software writes.
  */
 #include "hw/pci/pci.h"
 
@@ -118,6 +118,14 @@ unsigned pci_add_express_capability(PciDevice *pci, unsigned type)
     return offset;
 }
 
+void pci_add_serial_number(PciDevice *pci, uint64_t number)
+{
+    enum { VERSION = 1 << 16, NUMBER = 4 };
+
+    store_le32(pci->extended, PCI_EXTENDED_SERIAL_NUMBER | VERSION);
+    store_le64(pci->extended + NUMBER, number);
+}
+
 /* Where the BAR decodes now; false when it does not. */
 static bool bar_decoded(PciDevice *pci, unsigned index, uint64_t *address)
 {
@@ -229,6 +237,13 @@ uint32_t pci_config_read(PciDevice *pci, unsigned offset, unsigned size)
 {
     uint32_t value = 0;
 
+    if (offset >= PCI_CONFIG_SIZE) {
+        offset -= PCI_CONFIG_SIZE;
+        if (offset + size <= PCI_EXTENDED_SIZE) {
+            memcpy(&value, pci->extended + offset, size);
+        }
+        return value;
+    }
     if (offset + size > PCI_CONFIG_SIZE) {
         return 0;
     }

@@ -45,17 +45,21 @@ enum {
     PCI_HEADER_TYPE_BRIDGE = 1,
     PCI_HEADER_MULTIFUNCTION = 0x80,
 
+    PCI_CAPABILITY_POWER = 0x01,
     PCI_CAPABILITY_MSI = 0x05,
     PCI_CAPABILITY_VENDOR = 0x09,
     PCI_CAPABILITY_EXPRESS = 0x10,
     PCI_CAPABILITY_MSIX = 0x11,
+
+    PCI_EXTENDED_SERIAL_NUMBER = 0x03,
 };
 
 /* PCI Express capability, device/port type field. */
 enum { PCIE_TYPE_ENDPOINT = 0, PCIE_TYPE_ROOT_PORT = 4, PCIE_TYPE_UPSTREAM = 5, PCIE_TYPE_DOWNSTREAM = 6, PCIE_TYPE_PCI_BRIDGE = 7, PCIE_TYPE_ROOT_COMPLEX_ENDPOINT = 9 };
 
 enum {
-    PCI_CONFIG_SIZE = 256,   /* the rest of the 4 KiB of an express function reads as zero */
+    PCI_CONFIG_SIZE = 256,
+    PCI_EXTENDED_SIZE = 64, /* behind it, of an express function; the rest of the 4 KiB reads as zero */
     PCI_BAR_COUNT = 6,
     PCI_MSIX_MAX_VECTORS = 128,
     PCI_MSIX_BAR_SIZE = 4096,
@@ -100,6 +104,7 @@ struct PciDevice {
     uint8_t config[PCI_CONFIG_SIZE];
     uint8_t reset_config[PCI_CONFIG_SIZE]; /* taken at the first reset */
     uint8_t writable[PCI_CONFIG_SIZE];
+    uint8_t extended[PCI_EXTENDED_SIZE]; /* as realize made it */
     bool have_reset_config;
     uint8_t last_capability;
     uint8_t next_free;       /* where the next capability goes */
@@ -189,6 +194,8 @@ void pci_add_bar(PciDevice *pci, unsigned index, PciBarKind kind, bool prefetcha
                  MemoryRegion *region);
 /* Adds a capability of `size` bytes, read-only, and returns its offset. Contents after the header are 0. */
 unsigned pci_add_capability(PciDevice *pci, uint8_t id, unsigned size);
+/* A device serial number (PCI Express Base 5.0, 7.9.3), the only extended capability. */
+void pci_add_serial_number(PciDevice *pci, uint64_t number);
 /* A PCI Express capability, version 2, of a PCIE_TYPE_… */
 unsigned pci_add_express_capability(PciDevice *pci, unsigned type);
 /*
