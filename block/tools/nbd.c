@@ -3,6 +3,7 @@
 #include "block/nbd/negotiate.h"
 #include "block/nbd/server.h"
 #include "block/jobs/overlay.h"
+#include "block/tools/signals.h"
 #include "block/tools/tool.h"
 
 #include "base/bits.h"
@@ -311,9 +312,11 @@ static bool serve_node(Service *s, BlockNode *node, GError **error)
 static int serve_image(Service *s, const char *filename)
 {
     GError *error = NULL;
+    ToolSignals *signals = tool_signals_start(s->tool->program);
     BlockNode *node = open_image(s, filename, &error);
     bool done;
 
+    tool_signals_end(signals, false); /* from now on watch_signals takes them */
     if (!node) {
         g_prefix_error(&error, "Failed to open '%s': ", filename);
         return tool_error(s->tool, error);

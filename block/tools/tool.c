@@ -231,9 +231,6 @@ BlockChild *tool_open_error(Tool *tool, const char *name, const ImageArguments *
     if (!options) {
         return NULL;
     }
-    if (arguments->writable) {
-        tool_signals_outcome(tool->signals, true, NULL);
-    }
     if (arguments->format) {
         options_set(options, "driver", arguments->format);
     }
@@ -254,6 +251,9 @@ BlockChild *tool_open_error(Tool *tool, const char *name, const ImageArguments *
     if (!node) {
         g_prefix_error(error, "Could not open '%s': ", shown);
         return NULL;
+    }
+    if (arguments->writable) { /* a server that does not answer is not waited for */
+        tool_signals_outcome(tool->signals, true, NULL);
     }
     if (!arguments->options) {
         tool_warn_guessed(tool, node);

@@ -3,12 +3,13 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 
-IMG, IO = map(os.path.abspath, sys.argv[1:3])
+IMG, IO, NBD = map(os.path.abspath, sys.argv[1:4])
 MIB = 1 << 20
 
 
@@ -159,6 +160,27 @@ def ignored():
     assert process.wait(timeout=60) == 0
 
 
+def silent_server():
+    """Nothing was begun while an image is not open yet, so one signal is enough."""
+    run(IMG, "create", "-q", "-f", "raw", "source", "1M")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"nbd://127.0.0.1:{server.getsockname()[1]}"
+        for program, *arguments in [
+            (IMG, "info", url), (IMG, "map", url), (IMG, "compare", "source", url), (IMG, "resize", "-f", "raw", url, "1G"),
+            (IMG, "convert", "-n", "-O", "raw", "source", url), (IMG, "convert", "-O", "qcow2", url, "never"), (IMG, "commit", url),
+            (IMG, "rebase", "-u", "-b", "", url), (IMG, "bench", "-w", "-f", "raw", url), (IMG, "amend", "-o", "compat=1.1", url),
+            (IMG, "bitmap", "--add", url, "b"), (IMG, "check", "-r", "all", url), (IO, "-c", "read 0 512", url), (NBD, "-k", "s", url),
+            (NBD, "-L", "-b", "127.0.0.1", "-p", str(server.getsockname()[1])),
+        ]:
+            with subprocess.Popen([program, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+                client = server.accept()[0]
+                process.send_signal(signal.SIGTERM)
+                errors = process.communicate(timeout=60)[1]
+                client.close()
+            assert process.returncode == -signal.SIGTERM, (arguments, process.returncode, errors)
+            assert "waiting for" not in errors, (arguments, errors)
+
+
 def main():
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)  # who started us may have turned them off, for us and our children
@@ -166,6 +188,7 @@ def main():
         os.chdir(folder)
         convert()
         ignored()
+        silent_server()
         create()
         commit()
         rebase()
