@@ -11,6 +11,13 @@ static bool none_build(Machine *machine, void *board, GError **error)
     return true;
 }
 
+static const Property none_properties[] = {
+    { "dt-compatible", PROPERTY_NOT_YET, 0, "a device tree of this machine" },
+    { "dumpdtb", PROPERTY_NOT_YET, 0, "a device tree of this machine" },
+    { "phandle-start", PROPERTY_NOT_YET, 0, "a device tree of this machine" },
+    { 0 },
+};
+
 static const char *const none_targets[] = { "aarch64", "arm", "x86_64", "i386", NULL };
 
 static const Board none_board = {
@@ -20,6 +27,7 @@ static const Board none_board = {
     .max_ram_bytes = UINT64_MAX,
     .max_vcpus = 1,
     .instance_size = sizeof(Device),
+    .properties = none_properties,
     .build = none_build,
 };
 BOARD_TYPE(none_board);

@@ -65,6 +65,7 @@ REFUSED = [
     (['-acpitable', 'file=/dev/null'], r'begins with a header of 36 bytes, and there are 0'),
     (['-acpitable', 'data=/dev/null,rev=256'], r'rev=256: give a number from 0 to 255'),
     ([*VIRT, '-acpitable', 'data=/dev/null'], r"machine 'virt' gives its guest no ACPI tables"),
+    (['-M', 'none,dumpdtb=f'], r'dumpdtb=f: not yet: a device tree'),
     (['-M', 'virt,confidential-guest-support=sev0'], r'not yet: guests that the host cannot read'),
     ([*VIRT, '-M', 'virt,smp.cpus=x'], r'cpus=x'),
     ([*VIRT, '-netdev', '{"type": "user", "id": "n", "hostfwd": [{"str": "tcp:"}]}'], r'tcp:'),
