@@ -128,6 +128,28 @@ static bool parse_header(Luks *luks, bool may_be_detached, GError **error)
     return check_algorithms(luks, error);
 }
 
+/* With key material missing every passphrase would be wrong. */
+static bool has_all(const Luks *luks, GError **error)
+{
+    uint64_t needed = LUKS_HEADER_SIZE, size = node_size(luks->file);
+
+    for (unsigned i = 0; i < LUKS_SLOTS; i++) {
+        const uint8_t *slot = luks->header + L_SLOTS + i * SLOT_SIZE;
+
+        if (load_be32(slot) == LUKS_SLOT_ACTIVE) {
+            uint64_t material = luks->key_bytes * (uint64_t)load_be32(slot + SLOT_STRIPES);
+
+            needed = MAX(needed, load_be32(slot + SLOT_OFFSET) * UINT64_C(512) + material);
+        }
+    }
+    needed = luks->offset + MAX(needed, luks->payload_offset);
+    return needed <= align_up(size, 512) ||
+           error_fail(error, KASO_ERROR_INVALID,
+                      "LUKS header is cut off: it reaches to byte %" G_GUINT64_FORMAT
+                      " of '%s', which ends at %" G_GUINT64_FORMAT,
+                      needed, luks->file->filename, size);
+}
+
 Luks *luks_open(BlockNode *file, uint64_t offset, const char *passphrase, bool may_be_detached,
                 GError **error)
 {
@@ -140,7 +162,7 @@ Luks *luks_open(BlockNode *file, uint64_t offset, const char *passphrase, bool m
     }
     luks->file = file;
     luks->offset = offset;
-    if (!parse_header(luks, may_be_detached, error)) {
+    if (!parse_header(luks, may_be_detached, error) || !has_all(luks, error)) {
         return NULL;
     }
     luks_refresh_info(luks);

@@ -44,6 +44,19 @@ static bool parse_header(Qed *q, GError **error)
            error_fail(error, KASO_ERROR_INVALID, "QED image_size is too large for its tables");
 }
 
+/* Without its first table nothing can be found. Its last cluster need not be there in full. */
+static bool has_first_table(BlockNode *node, const Qed *q, GError **error)
+{
+    uint64_t last = q->l1_offset + (q->table_clusters - 1) * (uint64_t)q->cluster_size;
+    uint64_t size = node_size(node->file->node);
+
+    return last < size ||
+           error_fail(error, KASO_ERROR_INVALID,
+                      "QED image is cut off: its first table lies at byte %" G_GUINT64_FORMAT
+                      ", and the file ends at %" G_GUINT64_FORMAT,
+                      q->l1_offset, size);
+}
+
 static bool read_backing(BlockNode *node, GError **error)
 {
     Qed *q = node->state;
@@ -73,7 +86,7 @@ static bool qed_open(BlockNode *node, GHashTable *options, GError **error)
     if (result < 0) {
         return error_fail_errno(error, -result, "Could not read the QED header");
     }
-    if (!parse_header(q, error) ||
+    if (!parse_header(q, error) || !has_first_table(node, q, error) ||
         (q->features & QED_FEATURE_BACKING && !read_backing(node, error))) {
         return false;
     }

@@ -89,6 +89,13 @@ static bool open_dynamic(BlockNode *node, const uint8_t *footer, GError **error)
     }
     vpc->bitmap_size = align_up(vpc->block_size / 512 / 8, 512);
     vpc->bat_offset = load_be64(header + 16);
+    if (vpc->bat_offset + vpc->entries * UINT64_C(4) > node_size(node->file->node)) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "VHD image is cut off: its table of %" G_GUINT64_FORMAT
+                          " blocks lies at byte %" G_GUINT64_FORMAT
+                          ", and the file ends at %" G_GUINT64_FORMAT,
+                          (uint64_t)vpc->entries, vpc->bat_offset, node_size(node->file->node));
+    }
     vpc->bat = mapped_load_table(node->file->node, vpc->bat_offset, vpc->entries, 4, true, BAT_MAX,
                                  "the block allocation table", error);
     vpc->next = align_up(
@@ -159,6 +166,11 @@ static int vpc_map(BlockNode *node, uint64_t offset, MappedPiece *piece)
     piece->count = MIN(piece->count, vpc->block_size - in_block);
     piece->kind = entry == UINT32_MAX ? PIECE_BACKING : PIECE_DATA;
     piece->host = entry * 512ull + vpc->bitmap_size + in_block;
+    if (piece->kind == PIECE_DATA) { /* blocks are there in full: the footer is behind them */
+        uint64_t left = vpc->block_size - in_block - 1;
+
+        node_missing(node, MIN(offset + left, vpc->size - 1), node->file->node, piece->host + left);
+    }
     return 0;
 }
 

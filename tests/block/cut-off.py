@@ -153,6 +153,39 @@ def chains():
     assert "is cut off" in convert("qcow2", "top", status=1)[0]
 
 
+def headers():
+    """What an image is opened by is not there: nothing is guessed, and no passphrase is called wrong."""
+    secret = ("--object", "secret,id=s,data=abc")
+    for fmt, points, words in (("qed", (64, 4096, 65536), "QED image is cut off"),
+                               ("vpc", (1024, 1536), "VHD image is cut off"),
+                               ("luks", (592, 4096, 100000), "LUKS header is cut off")):
+        luks = fmt == "luks"
+        create(fmt, "i", options=("-o", "key-secret=s,iter-time=10", *secret) if luks else ())
+        with open("i", "rb") as whole_file:
+            data = whole_file.read()
+        for point in points:
+            with open("i", "wb") as file:
+                file.write(data[:point])
+            assert words in run(IMG, "info", "-f", fmt, "i", status=1), (fmt, point)
+            if luks:
+                errors = run(IMG, "convert", *secret, "--image-opts", "-O", "raw",
+                             "driver=luks,file.filename=i,key-secret=s", "copy.raw", status=1)
+            else:
+                errors = convert(fmt, "i", status=1)[0]
+            assert words in errors, (fmt, point, errors)
+
+
+def last_block():
+    """Blocks of VHD are there in full."""
+    create("vpc", "i")
+    io("vpc", "i", "write -P 7 0 2M")
+    cut("i", os.path.getsize("i") - 512)  # the footer alone, of which there is a copy
+    assert convert("vpc", "i")[0] == ""
+    cut("i", os.path.getsize("i") - 512)
+    errors, copy = convert("vpc", "i", status=1)
+    assert "is cut off" in errors and copy[:MIB] == b"\x07" * MIB
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
@@ -162,6 +195,8 @@ def main():
         in_use()
         grown()
         chains()
+        headers()
+        last_block()
         os.chdir("/")
 
 
