@@ -284,6 +284,17 @@ static bool switched_on(const char *value)
                      strcmp(value, "true") == 0 || strcmp(value, "1") == 0);
 }
 
+static bool check_switch(Pc *pc, const char *name, GError **error)
+{
+    static const char *const off[] = { "off", "no", "false", "0", NULL };
+    const char *text = pc_boot_option(pc, name);
+
+    if (text && !switched_on(text) && !g_strv_contains(off, text)) {
+        return error_fail(error, KASO_ERROR_INVALID, "-boot %s=%s: give on or off", name, text);
+    }
+    return true;
+}
+
 /* A number of milliseconds; false with an error when it is none. */
 static bool boot_number(Pc *pc, const char *name, long least, long most, long *value,
                         GError **error)
@@ -368,7 +379,8 @@ static bool check_letters(const char *option, const char *order, GError **error)
 static bool check_boot_order(Pc *pc, GError **error)
 {
     return check_letters("-boot order=", pc_boot_option(pc, "order"), error) &&
-           check_letters("-boot once=", pc_boot_option(pc, "once"), error);
+           check_letters("-boot once=", pc_boot_option(pc, "once"), error) &&
+           check_switch(pc, "menu", error) && check_switch(pc, "strict", error);
 }
 
 bool pc_change_boot_order(Machine *machine, void *board, const char *order, GError **error)

@@ -623,10 +623,10 @@ void x86_raise_fault(TcgState *env)
     x86_take_fault(cpu, (X86Vector)cpu->fault.vector, cpu->fault.error_code);
 }
 
-/* Nothing answers at the address: code there reads as ones, which is undefined in the end. */
+/* Nothing answers at the address: code there reads as ones, which are no instruction. */
 void x86_raise_bus_error(TcgState *env, uint64_t guest_virt, TcgAccess access)
 {
-    x86_take_fault(x86_cpu_of_env(env), X86_GP, 0);
+    x86_take_fault(x86_cpu_of_env(env), access == TCG_FETCH ? X86_UD : X86_GP, 0);
 }
 
 bool x86_prepare_pc(TcgState *env)

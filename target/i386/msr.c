@@ -204,6 +204,26 @@ static uint64_t read_zero(X86Cpu *cpu)
     return 0;
 }
 
+/* What is above the threads of a package is its cores. */
+static uint64_t read_core_count(X86Cpu *cpu)
+{
+    const X86Topology *t = &cpu->topology;
+
+    return t->threads_of_package | (uint64_t)(t->threads_of_package / t->threads_of_core) << 16;
+}
+
+/* A revision that guests take for recent. Intel's is in the upper half. */
+static uint64_t read_microcode_revision(X86Cpu *cpu)
+{
+    return x86_vendor_is_amd(cpu) ? 0x01000065 : UINT64_C(1) << 32;
+}
+
+/* 1 GHz in some units of the bus, and the ratio to it at most. */
+static uint64_t read_perf_status(X86Cpu *cpu)
+{
+    return 1000 | UINT64_C(4) << 40;
+}
+
 static bool write_nothing(X86Cpu *cpu, uint64_t value)
 {
     return true;
@@ -243,12 +263,13 @@ static const Msr msrs[] = {
     { 0x00000017, 1, 0, NONE, 0, 0, false, read_zero, NULL },            /* platform id */
     { 0x0000002a, 1, 0, NONE, 0, 0, true, read_zero, write_nothing },    /* EBL_CR_POWERON */
     { 0x00000034, 1, 0, NONE, 0, 0, false, read_zero, NULL },            /* SMI count */
+    { 0x00000035, 1, 0, NONE, 0, 0, false, read_core_count, NULL },
     { 0x0000003a, 1, 0, NONE, 0, 0, false, read_feature_control, NULL },
     { 0x0000003b, 1, 0, X86_FEATURE_TSC_ADJUST, 0, ALL, false, read_tsc_adjust, write_tsc_adjust },
     { 0x00000048, 1, AT(spec_ctrl), X86_FEATURE_SPEC_CTRL, 0, 7, false, NULL, NULL },
     { 0x00000049, 1, 0, NONE, 0, 1, true, NULL, write_nothing },         /* PRED_CMD */
     { 0x00000079, 1, 0, NONE, 0, ALL, false, NULL, write_nothing },      /* microcode update */
-    { 0x0000008b, 1, 0, NONE, 0, 0, true, read_zero, write_nothing },    /* microcode version */
+    { 0x0000008b, 1, 0, NONE, 0, 0, true, read_microcode_revision, write_nothing },
     { 0x000000ce, 1, 0, NONE, 0, 0, false, read_platform_info, NULL },
     { 0x000000e7, 2, 0, NONE, 0, ALL, false, read_tsc, write_nothing },  /* MPERF, APERF */
     { 0x000000fe, 1, 0, X86_FEATURE_MTRR, 0, 0, false, read_mtrr_cap, NULL },
@@ -259,7 +280,7 @@ static const Msr msrs[] = {
     { 0x0000017a, 1, AT(mcg_status), X86_FEATURE_MCA, 0, ALL, false, NULL, NULL },
     { 0x0000017b, 1, AT(mcg_control), X86_FEATURE_MCA, ALL, ALL, false, NULL, NULL },
     { 0x00000186, 2, 0, NONE, 0, ALL, true, read_zero, write_nothing },  /* PERFEVTSEL */
-    { 0x00000198, 1, 0, NONE, 0, 0, false, read_zero, NULL },            /* PERF_STATUS */
+    { 0x00000198, 1, 0, NONE, 0, 0, false, read_perf_status, NULL },
     { 0x00000199, 1, 0, NONE, 0, ALL, true, read_zero, write_nothing },  /* PERF_CTL */
     { 0x0000019a, 1, 0, NONE, 0, ALL, true, read_zero, write_nothing },  /* CLOCK_MODULATION */
     { 0x0000019b, 2, 0, NONE, 0, ALL, true, read_zero, write_nothing },  /* thermal */
@@ -314,6 +335,14 @@ static uint64_t *place(X86Cpu *cpu, const Msr *m, uint32_t index)
     return (uint64_t *)(void *)((char *)cpu + m->offset) + (index - m->first);
 }
 
+/* The local APIC's. CR8 is among its registers, under a number that is no MSR's. */
+static const ExternalRegister *find_external(const X86Cpu *cpu, uint32_t index, void **opaque)
+{
+    return index == X86_REGISTER_CR8
+               ? NULL
+               : machine_find_external_register(cpu->vcpu.machine, index, opaque);
+}
+
 bool x86_read_msr(X86Cpu *cpu, uint32_t index, uint64_t *value)
 {
     const Msr *m = find(cpu, index);
@@ -324,7 +353,7 @@ bool x86_read_msr(X86Cpu *cpu, uint32_t index, uint64_t *value)
         *value = m->read ? m->read(cpu) : m->offset ? *place(cpu, m, index) : 0;
         return m->read || m->offset;
     }
-    external = machine_find_external_register(cpu->vcpu.machine, index, &opaque);
+    external = find_external(cpu, index, &opaque);
     if (external && external->read) {
         return external->read(opaque, &cpu->vcpu, index, value);
     }
@@ -356,7 +385,7 @@ bool x86_write_msr(X86Cpu *cpu, uint32_t index, uint64_t value)
         }
         return false;
     }
-    external = machine_find_external_register(cpu->vcpu.machine, index, &opaque);
+    external = find_external(cpu, index, &opaque);
     if (external && external->write) {
         return external->write(opaque, &cpu->vcpu, index, value);
     }

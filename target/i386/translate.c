@@ -225,10 +225,36 @@ static void end_unit(X86Translator *t, bool shadow)
     t->ended = true;
 }
 
+/* Whether the instruction ends beyond the code segment's limit, for CS as it is now. */
+static bool crosses_limit(const X86Translator *t)
+{
+    int64_t start = t->offset - (int64_t)(tcg_pc(&t->cpu->tcg) & (TCG_PAGE_SIZE - 1));
+
+    return !(t->mode & X86_MODE_FLAT_CS) && !x86_is_code64(t) &&
+           (int64_t)x86_eip(t->cpu) + start + t->insn.length - 1 > t->cpu->seg[X86_CS].limit;
+}
+
+/*
+ * Code that runs on to the limit of its segment. Only units that reach it look, when they run: the base and the limit are not in
+ * a unit's key.
+ */
+static void check_end(X86Translator *t)
+{
+    IrRef limit, flags, eip;
+
+    if (crosses_limit(t)) {
+        eip = target_eip(t, -1);
+        limit = ir_get(t->unit, X86_VAR_LIMIT + X86_CS, IR_I64);
+        flags = ir_flags(t->unit, IR_OP_subf, IR_I64, 3, IR_BORROW, eip, limit, 0);
+        x86_call_if(t, IR_A, flags, &call_check_target, eip, x86_const(t, 4, 4));
+    }
+}
+
 static void translate_instruction(X86Translator *t, X86DecodeResult result)
 {
     ir_begin_insn(t->unit, t->offset, t->insn.opcode);
     t->has_address = t->shadow = false;
+    check_end(t);
     switch (result) {
     case X86_DECODE_UNDEFINED:
         x86_undefined(t);

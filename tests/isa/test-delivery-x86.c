@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Delivery of exceptions in long mode: the stacks that gates and the task state name.
+ * Delivery of exceptions: the stacks that gates and the task state name, what is pushed, and where code and registers end.
  * usage: test-delivery-x86 [-i]     (-i: on the interpreter)
  */
 #include "base/bits.h"
@@ -206,6 +206,96 @@ static void test_handlers_beyond_limits(void)
     }
 }
 
+/*
+ * Code that runs on to the end of its segment: what does not end in it, faults. The end is in the middle of a page, and in that of
+ * a unit.
+ */
+static void test_code_to_the_limit(void)
+{
+    static const struct {
+        uint8_t code[4];
+        uint16_t faults;
+    } cases[] = { { { 0x90, 0x90, 0xb0, 0x55 }, 0xffff },   /* mov al, 0x55 crosses it */
+                  { { 0x90, 0x90, 0x90, 0x90 }, 0 },        /* a NOP behind it */
+                  { { 0x66, 0xb8, 0x55, 0x55 }, 0xfffd } }; /* mov eax, imm32 */
+    enum { BASE = 0x8100, REAL_HANDLER = 0x600 };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+        X86Rig rig;
+
+        prepare(&rig);
+        rig.cpu->efer = rig.cpu->cr4 = 0;
+        rig.cpu->cr0 = CR0_ET;
+        for (unsigned name = 0; name < X86_SEGMENTS; name++) {
+            unsigned selector = name == X86_CS ? BASE >> 4 : 0;
+
+            x86_set_segment(rig.cpu, (X86SegmentName)name, (uint16_t)selector, selector << 4,
+                            0xffff,
+                            X86_SEG_P | X86_SEG_S | X86_SEG_WRITE | X86_SEG_ACCESSED |
+                                (name == X86_CS ? X86_SEG_CODE : 0u));
+        }
+        rig.cpu->idtr = (X86TableRegister){ 0, 0x3ff };
+        store_le32(rig.ram + 4 * X86_GP, REAL_HANDLER);
+        /* mov dx, END_PORT; out dx, al; jmp . */
+        memcpy(rig.ram + REAL_HANDLER, (uint8_t[]){ 0xba, 0xf4, 0x05, 0xee, 0xeb, 0xfe }, 6);
+        memset(rig.ram + BASE + 0xfff0, 0x90, 0x100);
+        memcpy(rig.ram + BASE + 0xfffd, cases[i].code, sizeof cases[i].code);
+        memcpy(rig.ram + BASE + 0x10080, (uint8_t[]){ 0xba, 0xf4, 0x05, 0xee, 0xeb, 0xfe }, 6);
+        x86_rig_run(&rig, BASE + 0xfff0);
+        g_assert_cmphex(rig.cpu->gpr[X86_RSP] & 0xffff, ==, STACK - 6);
+        g_assert_cmphex(load_le16(rig.ram + STACK - 6), ==, cases[i].faults);
+        x86_rig_close(&rig);
+    }
+}
+
+/* Code at an address where nothing answers is no instruction, and says so. */
+static void test_code_nowhere(void)
+{
+    X86Rig rig;
+
+    prepare(&rig);
+    store_le64(rig.ram + IDT + 16 * X86_UD, HANDLER | CODE_0 << 16 | UINT64_C(0xee00) << 32);
+    x86_rig_run(&rig, 0x20000000);
+    g_assert_cmphex(load_le64(rig.ram + SEEN), ==, STACK - FRAME_BYTES);
+    g_assert_cmphex(load_le64(rig.ram + STACK - FRAME_BYTES), ==, 0x20000000);
+    x86_rig_close(&rig);
+}
+
+static bool read_tpr(void *opaque, Vcpu *vcpu, uint32_t encoding, uint64_t *value)
+{
+    return true;
+}
+
+static bool write_tpr(void *opaque, Vcpu *vcpu, uint32_t encoding, uint64_t value)
+{
+    return true;
+}
+
+/* MSRs that guests read without asking CPUID first; the number of CR8 is none. */
+static void test_msrs(void)
+{
+    static const ExternalRegister apic[] = { { X86_REGISTER_CR8, "cr8", read_tpr, write_tpr },
+                                             { 0 } };
+    uint64_t value;
+    X86Rig rig;
+
+    prepare_model(&rig, "Nehalem");
+    machine_add_external_registers(rig.machine, apic, NULL);
+    g_assert_true(x86_read_msr(rig.cpu, 0x35, &value));
+    g_assert_cmphex(value, ==, 0x10001);
+    g_assert_true(x86_read_msr(rig.cpu, 0x8b, &value));
+    g_assert_cmphex(value, ==, UINT64_C(0x100000000));
+    g_assert_true(x86_read_msr(rig.cpu, 0x198, &value));
+    g_assert_cmphex(value, ==, UINT64_C(0x400000003e8));
+    g_assert_false(x86_read_msr(rig.cpu, X86_REGISTER_CR8, &value));
+    g_assert_false(x86_write_msr(rig.cpu, X86_REGISTER_CR8, 1));
+    x86_rig_close(&rig);
+    prepare_model(&rig, "EPYC");
+    g_assert_true(x86_read_msr(rig.cpu, 0x8b, &value));
+    g_assert_cmphex(value, ==, 0x01000065);
+    x86_rig_close(&rig);
+}
+
 /* SYSRET that EFER does not allow is no instruction, at any privilege; one that it allows is CPL 0's. */
 static void test_sysret(void)
 {
@@ -296,6 +386,9 @@ int main(int argc, char **argv)
     g_test_add_func("/delivery-x86/error-codes", test_error_codes);
     g_test_add_func("/delivery-x86/resume-flag", test_resume_flag);
     g_test_add_func("/delivery-x86/handlers-beyond-limits", test_handlers_beyond_limits);
+    g_test_add_func("/delivery-x86/code-to-the-limit", test_code_to_the_limit);
+    g_test_add_func("/delivery-x86/code-nowhere", test_code_nowhere);
+    g_test_add_func("/delivery-x86/msrs", test_msrs);
     g_test_add_func("/delivery-x86/sysret", test_sysret);
     g_test_add_func("/delivery-x86/watched-code", test_watched_code);
     g_test_add_func("/delivery-x86/lock-is-seen-free", test_lock_is_seen_free);
