@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """test-e1000e KASO GUEST_DIR: Linux's e1000e on the q35, which is there without being asked for: an address, pings, megabytes both ways
-with their sums, by MSI-X, MSI and a pin, with offloads and without, with headers apart; plugged into a port and pulled out."""
+with their sums, by MSI-X, MSI and a pin, with offloads and without, with headers apart; after a sleep
+in RAM; plugged into a port and pulled out."""
 import base64
 import hashlib
 import os
@@ -133,6 +134,18 @@ def drive(guest, port):
     run(guest, "modprobe e1000e")
 
 
+def sleep(guest, monitor, port):
+    """In RAM, with the card in use."""
+    connect(guest)
+    guest.line("echo mem >/sys/power/state; echo woken $?")
+    monitor.event("SUSPEND")
+    monitor.run("system_wakeup")
+    guest.expect("woken 0", 120)
+    run(guest, "for i in $(seq 100); do [ $(cat /sys/class/net/eth0/carrier) = 1 ] && break; sleep 0.2; done")
+    transfer(guest, port, 1 * MIB)
+    run(guest, "ip link set eth0 down && ip addr flush dev eth0")
+
+
 def plug(guest, monitor, port):
     there = "for i in $(seq 100); do [ $(cat /sys/bus/pci/devices/*/device | grep -c 0x10d3) = %d ] && break; sleep 0.2; done; ls /sys/class/net"
     for _ in range(2):
@@ -162,6 +175,7 @@ def main():
         write(guest, "/tmp/net.py", PROGRAM)
         write(guest, "/tmp/dhcp", "#!/bin/bash\n" + DHCP)
         drive(guest, port)
+        sleep(guest, monitor, port)
         plug(guest, monitor, port)
         for word in ("Oops", "WARNING:", "Unit Hang", "transmit queue 0 timed out"):
             assert word not in run(guest, "dmesg"), run(guest, "dmesg | tail -50")
