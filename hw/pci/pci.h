@@ -123,6 +123,9 @@ struct PciDevice {
     uint32_t rom_size;
     char *failover_pair_id;
     uint32_t acpi_index;
+    /* Without effect. */
+    uint64_t max_bounce_buffer;
+    bool ari_next_function, error_uncorrectable_mask, extended_tag, link_status_active;
 };
 
 /* Who tells the guest of devices that come and go. Under the machine lock. */
@@ -165,7 +168,18 @@ extern const BusType pci_bus_type;
       "bytes of the expansion ROM's BAR, a power of two; else the file decides", "4294967295" },   \
     { "failover_pair_id", PROPERTY_STRING, offsetof(Instance, pci.failover_pair_id),               \
       "accepted; has no effect" },                                                                 \
-    { "acpi-index", PROPERTY_U32, offsetof(Instance, pci.acpi_index), "accepted; has no effect" }
+    { "acpi-index", PROPERTY_U32, offsetof(Instance, pci.acpi_index), "accepted; has no effect" }, \
+    { "sriov-pf", PROPERTY_NOT_YET, 0, "a virtual function of this device" },                      \
+    { "x-max-bounce-buffer-size", PROPERTY_SIZE, offsetof(Instance, pci.max_bounce_buffer),        \
+      "accepted; has no effect", "4096" },                                                         \
+    { "x-pcie-ari-nextfn-1", PROPERTY_BOOL, offsetof(Instance, pci.ari_next_function),             \
+      "accepted; has no effect", "off" },                                                          \
+    { "x-pcie-err-unc-mask", PROPERTY_BOOL, offsetof(Instance, pci.error_uncorrectable_mask),      \
+      "accepted; has no effect", "on" },                                                           \
+    { "x-pcie-ext-tag", PROPERTY_BOOL, offsetof(Instance, pci.extended_tag),                       \
+      "accepted; has no effect", "on" },                                                           \
+    { "x-pcie-lnksta-dllla", PROPERTY_BOOL, offsetof(Instance, pci.link_status_active),            \
+      "accepted; has no effect", "on" }
 
 #define PCI_STATE(Instance, pci)                                                                   \
     STATE(Instance, pci.config), STATE(Instance, pci.msix.table), STATE(Instance, pci.msix.pending)
