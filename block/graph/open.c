@@ -226,7 +226,7 @@ bool open_take_detect_zeroes(BlockNode *node, bool unmap, GHashTable *options, G
 }
 
 static const NotYet drivers_not_yet[] = {
-    { "blklogwrites blkreplay bochs cloop gluster host_cdrom io_uring iscsi iser nfs nvme "
+    { "blklogwrites blkreplay gluster host_cdrom io_uring iscsi iser nfs nvme "
       "nvme-io_uring rbd "
       "replication ssh virtio-blk-*" },
     { 0 },

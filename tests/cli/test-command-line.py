@@ -411,7 +411,7 @@ REFUSED_PC = [
     (['-cpu', 'max,lbr-fmt=5'], r"lbr-fmt=5: not yet: last branch records"),
     (['-drive', 'if=none,id=d,readonly=maybe'], r"Parameter 'readonly' expects 'on' or 'off'"),
     (['-drive', 'if=none,id=d,snapshot=1'], r"Parameter 'snapshot' expects 'on' or 'off'"),
-    (['-drive', 'if=none,format=bochs,file=/etc/hostname'], r"Unknown driver 'bochs': not yet"),
+    (['-drive', 'if=none,format=nfs,file=/etc/hostname'], r"Unknown driver 'nfs': not yet"),
 ]
 
 
