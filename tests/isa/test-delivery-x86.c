@@ -248,6 +248,23 @@ static void test_code_to_the_limit(void)
     }
 }
 
+/* A fetch faults, and what is pushed falls upon translated code: it is not the code that runs. */
+static void test_frame_upon_code(void)
+{
+    /* call STACK - 0x20; mov eax, 0x40000000; jmp rax, to where nothing is mapped */
+    static const uint8_t code[] = { 0xe8, 0xdb, 0x6f, 0, 0, 0xb8, 0, 0, 0, 0x40, 0xff, 0xe0 };
+    X86Rig rig;
+
+    prepare(&rig);
+    memcpy(rig.ram + CODE, code, sizeof code);
+    rig.ram[STACK - 0x20] = 0xc3; /* ret */
+    store_le64(rig.ram + IDT + 16 * X86_PF, HANDLER | CODE_0 << 16 | UINT64_C(0xee00) << 32);
+    x86_rig_run(&rig, CODE);
+    g_assert_cmphex(load_le64(rig.ram + SEEN), ==, STACK - FRAME_BYTES - 8);
+    g_assert_cmphex(load_le64(rig.ram + STACK - FRAME_BYTES), ==, 0x40000000);
+    x86_rig_close(&rig);
+}
+
 /* Code at an address where nothing answers is no instruction, and says so. */
 static void test_code_nowhere(void)
 {
@@ -387,6 +404,7 @@ int main(int argc, char **argv)
     g_test_add_func("/delivery-x86/resume-flag", test_resume_flag);
     g_test_add_func("/delivery-x86/handlers-beyond-limits", test_handlers_beyond_limits);
     g_test_add_func("/delivery-x86/code-to-the-limit", test_code_to_the_limit);
+    g_test_add_func("/delivery-x86/frame-upon-code", test_frame_upon_code);
     g_test_add_func("/delivery-x86/code-nowhere", test_code_nowhere);
     g_test_add_func("/delivery-x86/msrs", test_msrs);
     g_test_add_func("/delivery-x86/sysret", test_sysret);

@@ -228,7 +228,7 @@ void watch_before_store(TcgVcpu *tv, const uint8_t *host, unsigned size)
     if (!watch_is_code(tv, host) ||
         !(atomic_load(granules_of(run, ram_offset_of(run, host))) &
           granule_mask(start, start + size)) ||
-        runs_alone(tv)) {
+        runs_alone(tv) || !trap_can_undo(tv)) { /* no unit goes on after the delivery of an event */
         return;
     }
     g_mutex_lock(&run->lock);
