@@ -53,6 +53,8 @@ typedef struct Accelerator {
      * finished. May be NULL.
      */
     void (*vcpu_settle)(Vcpu *vcpu);
+    /* Of a halted vCPU, on its thread: whether it goes on. NULL: by the target's has_work, which looks at the CPU structure. */
+    bool (*vcpu_has_work)(const Vcpu *vcpu);
     /* After target->reset, with the vCPU parked: drop cached state. */
     void (*vcpu_reset)(Vcpu *vcpu);
     /* vcpu->memory is another space now: drop what is cached of guest memory. On the vCPU's thread. */

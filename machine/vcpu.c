@@ -267,6 +267,16 @@ bool vcpu_safe_point(Vcpu *vcpu)
     return true;
 }
 
+static bool has_work(const Vcpu *vcpu)
+{
+    const struct Accelerator *accelerator = vcpu->machine->accelerator;
+
+    if (accelerator && accelerator->vcpu_has_work && vcpu->accel) {
+        return accelerator->vcpu_has_work(vcpu);
+    }
+    return vcpu->target && vcpu->target->has_work && vcpu->target->has_work(vcpu);
+}
+
 void vcpu_wait(Vcpu *vcpu, int64_t deadline_ns)
 {
     int64_t until_ns = -1;
@@ -278,8 +288,7 @@ void vcpu_wait(Vcpu *vcpu, int64_t deadline_ns)
         until_ns = clock_deadline_monotonic_ns(vcpu->machine, deadline_ns);
     }
     if (!atomic_load(&vcpu->work_pending) && !must_park(vcpu) &&
-        !atomic_load(&vcpu->machine->private->quitting) &&
-        !(vcpu->target && vcpu->target->has_work && vcpu->target->has_work(vcpu))) {
+        !atomic_load(&vcpu->machine->private->quitting) && !has_work(vcpu)) {
         sleep_until_kicked(vcpu, sequence, until_ns);
     }
     atomic_store(&vcpu->sleeping, false);

@@ -129,7 +129,8 @@ Vcpu *vcpu_current(void);
 
 /*
  * Blocks until a kick, or until virtual time deadline_ns (-1: none); returns at once when
- * target->has_work or when the safe point has something to do. A quiet point of the memory map.
+ * there is work (Accelerator.vcpu_has_work, or target->has_work) or when the safe point has something to do. A quiet point
+ * of the memory map.
  */
 void vcpu_wait(Vcpu *vcpu, int64_t deadline_ns);
 /* Called by the accelerator's loop between exits: runs queued work, parks while stopped or powered off.

@@ -46,6 +46,8 @@ static void take_start_events(KvmVcpu *kv)
         kv->x86->take_event(kv->vcpu, &event);
         if (event.kind == X86_EVENT_INIT) {
             registers_forget_events(kv);
+            /* The kernel may have told of the one before since the APIC took the INIT. */
+            write_external(kv, X86_REGISTER_CR8, 0);
         }
         registers_sync(kv->vcpu, VCPU_SYNC_TO_ACCELERATOR);
     }
@@ -113,12 +115,17 @@ static void inject(KvmVcpu *kv)
     run->request_interrupt_window = (atomic_load(&kv->vcpu->interrupts) & line) != 0;
 }
 
-/* Events have been taken. Registers are not fetched for this: the kernel tells of IF at each exit. */
-static bool wakes(const KvmVcpu *kv)
+/* Registers are not fetched for this, and the CPU structure may be of another time: the kernel tells of IF at each exit. */
+bool interrupts_wake(const Vcpu *vcpu)
 {
+    const KvmVcpu *kv = kvm_vcpu(vcpu);
+
+    if (atomic_load(&vcpu->events)) {
+        return true;
+    }
     return kv->fetched || kv->changed
-               ? kv->vcpu->target->has_work(kv->vcpu)
-               : atomic_load(&kv->vcpu->interrupts) & 1u << X86_LINE_INTR && kv->run->if_flag;
+               ? vcpu->target->has_work(vcpu)
+               : atomic_load(&vcpu->interrupts) & 1u << X86_LINE_INTR && kv->run->if_flag;
 }
 
 bool interrupts_before(KvmVcpu *kv)
@@ -136,7 +143,7 @@ bool interrupts_before(KvmVcpu *kv)
         return true;
     }
     if (kv->kvm->irqchip == KVM_IRQCHIP_OFF && atomic_load(&vcpu->halted)) {
-        if (!wakes(kv)) {
+        if (!interrupts_wake(vcpu)) {
             vcpu_wait(vcpu, -1);
             return false;
         }

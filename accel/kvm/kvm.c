@@ -279,6 +279,7 @@ static const Accelerator kvm_accelerator = {
     .vcpu_run = kvm_vcpu_run,
     .vcpu_kick = kvm_vcpu_kick,
     .vcpu_settle = kvm_vcpu_settle,
+    .vcpu_has_work = interrupts_wake,
     .vcpu_reset = registers_reset,
     .sync = registers_sync,
     .resume = registers_resume,

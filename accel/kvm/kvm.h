@@ -221,7 +221,7 @@ typedef struct KvmVcpu {
     uint64_t exits[KVM_EXIT_REASONS], kicks, fetches;
 } KvmVcpu;
 
-static inline KvmVcpu *kvm_vcpu(Vcpu *vcpu)
+static inline KvmVcpu *kvm_vcpu(const Vcpu *vcpu)
 {
     return vcpu->accel;
 }
@@ -358,6 +358,8 @@ void hyperv_exit(KvmVcpu *kv);
 /* interrupts.c: what comes from this program's own interrupt controllers. */
 /* Before KVM_RUN. false: the vCPU is not to run now. */
 bool interrupts_before(KvmVcpu *kv);
+/* Accelerator.vcpu_has_work: only where HLT comes out, with kernel-irqchip=off. */
+bool interrupts_wake(const Vcpu *vcpu);
 /* Right before and after KVM_RUN. */
 void interrupts_entering(KvmVcpu *kv);
 void interrupts_after(KvmVcpu *kv);

@@ -420,7 +420,9 @@ void registers_sync(Vcpu *vcpu, VcpuSync direction)
         return;
     }
     kv->changed = true;
-    kv->everything |= direction == VCPU_SYNC_LOADED;
+    if (direction == VCPU_SYNC_LOADED) {
+        kv->everything = kv->fetched = true; /* what the kernel told of last is of before */
+    }
 }
 
 void registers_reset(Vcpu *vcpu)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""test-kvm-guest KASO CC ROOT KERNEL [PATTERN]: the accelerator "kvm" on a real KVM, which scripts/kvm-guest makes: all in one guest. Bare-metal
+"""test-kvm-guest KASO KASO_IMG CC ROOT KERNEL [PATTERN]: the accelerator "kvm" on a real KVM, which scripts/kvm-guest makes: all in one guest. Bare-metal
 programs, firmware and resets, and Linux to a shell, each with the interrupt controllers at all three places. PATTERN: only cases whose names
 match it."""
 
@@ -14,7 +14,7 @@ import tempfile
 
 from inner import CutOff, VIRTIO, initrd as initrd_with_modules, need_programs, run as run_in_guest
 
-KASO, CC, ROOT, KERNEL, *PATTERN = sys.argv[1:]
+KASO, KASO_IMG, CC, ROOT, KERNEL, *PATTERN = sys.argv[1:]
 DONE = 33
 folder = tempfile.TemporaryDirectory()
 PLAIN = "-M pc -nodefaults -display none"
@@ -290,6 +290,29 @@ def add_devices(cases):
                   typed=f"ifconfig lo up; mkdir -p /srv; cp {given} /srv/file; httpd -p 8000 -h /srv")
 
 
+def add_halts(cases):
+    """CPUs that wake each other, and themselves: left alone while others want the processor, and saved and loaded again and again."""
+    rom, disk = program("halts"), path("halts.disk")
+    subprocess.run([KASO_IMG, "create", "-q", "-f", "qcow2", disk, "1M"], check=True)
+    options = f"{PLAIN} -m 16 -smp 2 -device isa-debug-exit -debugcon file:/said -monitor stdio -cpu max -bios {rom} -drive if=none,id=d,format=qcow2,file=/halts"
+    said = {"files": [rom, disk], "limit": 300}
+
+    def typed(pause, times, what, done=":"):
+        return f"cp {disk} /halts; n=0; while sleep {pause} && [ $((n += 1)) -lt {times} ]; do printf '{what}'; {done}; done; echo quit"
+
+    def loaded():
+        """A guest that is saved as soon as it is loaded would not get on."""
+        return "until [ $(grep -c loadvm /monitor) -ge $n ]; do sleep 0.1 && echo info status; done"
+
+    for irqchip in IRQCHIPS:
+        cases.add(f"halts {irqchip}", f"{options} -accel kvm,kernel-irqchip={irqchip} >/monitor", "^priority=00000000 $", "^round=00001770 ", "^end$", **said,
+                  typed=typed(0.01, 6000, "info status\\n"), after="cat /said; rm -f /said /monitor /halts")
+    # With timers of the kernel an interrupt may be lost (docs/status.md).
+    cases.add("halts saved off", f"{options} -accel kvm,kernel-irqchip=off >/monitor", "^round=00001770 ", "^end$", r"^loads [1-9]\d", **said,
+              typed=typed(0.4, 200, "savevm a\\nloadvm a\\n", loaded()),
+              after="echo loads $(grep -c loadvm /monitor); grep -i error /monitor; cat /said; rm -f /said /monitor /halts")
+
+
 def make_cases():
     cases, disk, image = Cases(), floppy(), initrd()
     rom, hyperv, events = program("programs"), program("hyperv"), program("events")
@@ -313,6 +336,7 @@ def make_cases():
     add_no_screen(cases)
     add_q35(cases, image)
     add_devices(cases)
+    add_halts(cases)
     pauses = program("pauses")
     for irqchip in IRQCHIPS:
         cases.add(f"pauses {irqchip}", f"{PLAIN} -m 16 -smp 2 -device isa-debug-exit -debugcon file:/said -monitor stdio -accel kvm,kernel-irqchip={irqchip} -cpu max "

@@ -62,6 +62,33 @@ static void test_vcpus(void)
     machine_free(machine);
 }
 
+static bool knows_of_work(const Vcpu *vcpu)
+{
+    return true;
+}
+
+/* An accelerator knows of work that the CPU structure does not show: its vCPU does not fall asleep over it. */
+static void test_accelerator_knows(void)
+{
+    Machine *machine = counting_machine(1);
+    Accelerator knowing = counting_accelerator;
+    Vcpu *vcpu = machine->vcpus->pdata[0];
+    unsigned before;
+
+    knowing.vcpu_has_work = knows_of_work;
+    machine->accelerator = &knowing;
+    machine_lock(machine);
+    machine_start(machine);
+    machine_unlock(machine);
+    atomic_store(&vcpu->halted, true);
+    vcpu_kick(vcpu);
+    before = counting_rounds(machine, 0);
+    while (counting_rounds(machine, 0) < before + 10) {
+        g_usleep(100);
+    }
+    machine_free(machine);
+}
+
 /* What waits at a CPU is announced where its state is loaded, too. */
 static void test_events_move(void)
 {
@@ -145,6 +172,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/vcpu/vcpus", test_vcpus);
+    g_test_add_func("/vcpu/accelerator-knows", test_accelerator_knows);
     g_test_add_func("/vcpu/events-move", test_events_move);
     g_test_add_func("/vcpu/exclusive", test_exclusive);
     return g_test_run();
