@@ -6,6 +6,8 @@
 
 #include <errno.h>
 
+#include "base/error.h"
+
 enum { SETTLE_US = 1000 * 1000 };
 
 typedef enum {
@@ -245,15 +247,23 @@ void block_release(BlockBackend *block)
     async_unlock(context);
 }
 
-void block_set_context(BlockBackend *block, GMainContext *context, void (*enter)(void *opaque),
-                       void (*leave)(void *opaque), void *opaque)
+bool block_set_context(BlockBackend *block, GMainContext *context, void (*enter)(void *opaque),
+                       void (*leave)(void *opaque), void *opaque, GError **error)
 {
-    AsyncHome *old = block->home;
+    AsyncHome *old = block->home, *home = NULL;
 
-    block->home = context ? async_home_get(block->context, context, enter, leave, opaque) : NULL;
+    if (context) {
+        home = async_home_get(block->context, context, enter, leave, opaque);
+        if (!home) {
+            return error_fail_errno(error, errno,
+                                    "no descriptor for a drive's iothread (ulimit -n)");
+        }
+    }
+    block->home = home;
     if (old) {
         async_home_unref(old);
     }
+    return true;
 }
 
 static bool backend_is_idle(void *opaque)

@@ -86,7 +86,7 @@ void block_close(BlockBackend *block)
     if (--block->attached) {
         return;
     }
-    block_set_context(block, NULL, NULL, NULL, NULL);
+    block_set_context(block, NULL, NULL, NULL, NULL, NULL);
     async_run_sync(block->context, close_entry, block);
     g_free(block->id);
     g_free(block);

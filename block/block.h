@@ -161,9 +161,10 @@ void block_deliver(BlockBackend *block);
 /*
  * Completions run in context's thread from now on, many at a time between enter and leave, which take
  * and give up the lock that the receivers need; NULL: in the main context. No request is in flight.
+ * Fails, and nothing has changed, when the host has no descriptor; never with NULL.
  */
-void block_set_context(BlockBackend *block, GMainContext *context, void (*enter)(void *opaque),
-                       void (*leave)(void *opaque), void *opaque);
+bool block_set_context(BlockBackend *block, GMainContext *context, void (*enter)(void *opaque),
+                       void (*leave)(void *opaque), void *opaque, GError **error);
 /* Between these a drain waits: requests that the caller has taken are about to be submitted. */
 void block_hold(BlockBackend *block);
 void block_release(BlockBackend *block);

@@ -128,6 +128,7 @@ DebuginfodFetch *debuginfod_fetch(Machine *machine, const BuildId *id, unsigned 
     const char *urls = g_getenv(URLS);
     DebuginfodFetch *fetch;
     Library library;
+    GThread *thread;
 
     if (!urls || !*urls) {
         error_fail(error, KASO_ERROR_UNSUPPORTED,
@@ -147,7 +148,13 @@ DebuginfodFetch *debuginfod_fetch(Machine *machine, const BuildId *id, unsigned 
     fetch->id = *id;
     fetch->seconds = seconds;
     fetch->deadline_us = g_get_monotonic_time() + (int64_t)seconds * G_USEC_PER_SEC;
-    g_thread_unref(g_thread_new("debuginfod", run, fetch));
+    thread = g_thread_try_new("debuginfod", run, fetch, error);
+    if (!thread) {
+        unref(fetch);
+        unref(fetch);
+        return NULL;
+    }
+    g_thread_unref(thread);
     return fetch;
 }
 

@@ -15,6 +15,9 @@
 #include "base/watch.h"
 #include "machine/machine.h"
 
+/* An eventfd, and a pipe where there are none; one to spare. */
+enum { MAIN_CONTEXT_DESCRIPTORS = 4 };
+
 struct IoThread {
     Object object;
     uint32_t poll_max_ns, poll_grow, poll_shrink, aio_max_batch;
@@ -80,12 +83,34 @@ static void stop_thread(void *opaque)
     }
 }
 
+/* GLib ends the program when it finds none. */
+static bool main_context_can_be_made(GError **error)
+{
+    int fds[MAIN_CONTEXT_DESCRIPTORS];
+    unsigned n = 0;
+    int failure = 0;
+
+    while (n < MAIN_CONTEXT_DESCRIPTORS && !failure) {
+        fds[n] = eventfd(0, EFD_CLOEXEC);
+        failure = fds[n] < 0 ? errno : 0;
+        n += !failure;
+    }
+    while (n) {
+        close(fds[--n]);
+    }
+    return !failure ||
+           error_fail_errno(error, failure, "no descriptors for an iothread (ulimit -n)");
+}
+
 static bool iothread_complete(Object *object, GError **error)
 {
     IoThread *thread = container_of(object, IoThread, object);
     g_autofree char *name = g_strdup_printf("io %s", object->id);
     sigset_t all, old;
 
+    if (!main_context_can_be_made(error)) {
+        return false;
+    }
     thread->context = g_main_context_new();
     thread->loop = g_main_loop_new(thread->context, TRUE);
     g_mutex_init(&thread->started_lock);
@@ -113,10 +138,12 @@ static void iothread_free(Object *object)
 
     stop_thread(thread);
     machine_forget_on_free(object->machine, thread);
-    g_main_loop_unref(thread->loop);
-    g_main_context_unref(thread->context);
-    g_mutex_clear(&thread->started_lock);
-    g_cond_clear(&thread->started);
+    if (thread->context) {
+        g_main_loop_unref(thread->loop);
+        g_main_context_unref(thread->context);
+        g_mutex_clear(&thread->started_lock);
+        g_cond_clear(&thread->started);
+    }
 }
 
 IoThread *iothread_find(Machine *machine, const char *id, GError **error)
@@ -199,22 +226,27 @@ static void event_finalize(GSource *source)
     close(((IoThreadEvent *)source)->fd);
 }
 
-IoThreadEvent *iothread_event_new(IoThread *thread, IoThreadHandler *fn, void *opaque)
+IoThreadEvent *iothread_event_new(IoThread *thread, IoThreadHandler *fn, void *opaque,
+                                  GError **error)
 {
     static GSourceFuncs functions = { .check = event_check,
                                       .dispatch = event_dispatch,
                                       .finalize = event_finalize };
-    IoThreadEvent *event = (IoThreadEvent *)g_source_new(&functions, sizeof *event);
+    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    IoThreadEvent *event;
 
+    if (fd < 0) {
+        error_fail_errno(error, errno, "iothread '%s': no descriptor for events (ulimit -n)",
+                         thread->object.id);
+        return NULL;
+    }
+    event = (IoThreadEvent *)g_source_new(&functions, sizeof *event);
     thread->users++;
     event->thread = thread;
     event->machine = thread->object.machine;
     event->fn = fn;
     event->opaque = opaque;
-    event->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (event->fd < 0) {
-        g_error("eventfd: %s", g_strerror(errno));
-    }
+    event->fd = fd;
     event->tag = g_source_add_unix_fd(&event->source, event->fd, G_IO_IN);
     watch_no_nesting(&event->source);
     g_source_attach(&event->source, thread->context);

@@ -24,8 +24,9 @@ int iothread_tid(const IoThread *thread);
 /* The properties that only monitors show: poll-max-ns, poll-grow, poll-shrink, aio-max-batch. */
 int64_t iothread_parameter(const IoThread *thread, const char *name);
 
-/* [machine lock, as free] */
-IoThreadEvent *iothread_event_new(IoThread *thread, IoThreadHandler *fn, void *opaque);
+/* NULL with an error when the host has no descriptor. [machine lock, as free] */
+IoThreadEvent *iothread_event_new(IoThread *thread, IoThreadHandler *fn, void *opaque,
+                                  GError **error);
 /* fn will not run again, nor go on after iothread_event_lock if it is in there now. */
 void iothread_event_free(IoThreadEvent *event);
 /* fn shall run soon. [any thread] */

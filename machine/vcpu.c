@@ -14,6 +14,7 @@
 #include <linux/futex.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -341,8 +342,10 @@ void vcpus_start_threads(Machine *machine)
         vcpu->thread_started = true;
         failure = pthread_create(&vcpu->thread, NULL, vcpu_thread, vcpu);
         if (failure) {
-            vcpu->thread_started = false;
-            g_error("cannot start the thread of cpu %u: %s", i, g_strerror(failure));
+            /* The guest has not run an instruction: nothing is lost. */
+            fprintf(stderr, "kaso: cannot start the thread of CPU %u: %s (ulimit -u)\n", i,
+                    g_strerror(failure));
+            quick_exit(EXIT_FAILURE);
         }
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -189,9 +189,16 @@ static void *run(void *opaque)
 
 static void begin(Migration *migration)
 {
+    GError *error = NULL;
+
     migration->active_us = g_get_monotonic_time();
     migration_set_status(migration, MIGRATION_ACTIVE);
-    migration->thread = g_thread_new("incoming", run, migration);
+    migration->thread = g_thread_try_new("incoming", run, migration, &error);
+    if (!migration->thread) {
+        g_prefix_error(&error, "incoming migration: ");
+        migration_keep_error(migration, error);
+        machine_defer(migration->machine, conclude, migration);
+    }
 }
 
 static gboolean accept_one(gint fd, GIOCondition condition, gpointer opaque)

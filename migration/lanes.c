@@ -113,8 +113,8 @@ static bool open_lane(SendingLane *lane, Channel *first, unsigned index, uint64_
                           "this machine (it sent 0x%02x)",
                           welcome);
     }
-    lane->thread = g_thread_new("lane", send_sections, lane);
-    return true;
+    lane->thread = g_thread_try_new("lane", send_sections, lane, error);
+    return lane->thread != NULL;
 }
 
 LaneSender *lane_sender_new(Channel *first, const MachineHead *head, _Atomic uint64_t *counted,
@@ -337,8 +337,8 @@ static bool take_lane(ReceivingLane *lane, uint64_t id, unsigned index, GError *
     if (!channel_write(lane->channel, &welcome, 1, error)) {
         return false;
     }
-    lane->thread = g_thread_new("lane", run_lane, lane);
-    return true;
+    lane->thread = g_thread_try_new("lane", run_lane, lane, error);
+    return lane->thread != NULL;
 }
 
 LaneReceiver *lane_receiver_new(Machine *machine, Channel *first, const GArray *pieces,

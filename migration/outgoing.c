@@ -237,6 +237,9 @@ static void hold_back(Migration *migration, uint64_t sent_bytes, uint64_t left, 
     if (!migration->throttle) {
         migration->throttle = throttle_new(migration->machine);
     }
+    if (!migration->throttle) {
+        return; /* tried again when the next round is useless as well */
+    }
     throttle_set(migration->throttle, (unsigned)MIN(percent, parameters->throttle_most));
 }
 
@@ -476,6 +479,7 @@ bool migration_start(Machine *machine, const char *address, GError **error)
 {
     Migration *migration = migration_of(machine);
     bool several = migration->capabilities[MIGRATION_MULTIFD];
+    GError *failure = NULL;
     Channel *channel;
 
     if (!migration_may_begin(machine, error) || !machine_may_save(machine, error)) {
@@ -506,7 +510,14 @@ bool migration_start(Machine *machine, const char *address, GError **error)
     migration->active_us = migration->downtime_ms = 0;
     migration->expected_downtime_ms = (int64_t)migration->parameters.downtime_limit_ms;
     migration_set_status(migration, MIGRATION_SETUP);
-    migration->thread = g_thread_new("migration", run, migration);
+    migration->thread = g_thread_try_new("migration", run, migration, &failure);
+    if (!migration->thread) {
+        migration->error = g_strdup(failure->message);
+        migration_clean_up(migration);
+        migration_set_status(migration, MIGRATION_FAILED);
+        g_propagate_error(error, failure);
+        return false;
+    }
     return true;
 }
 

@@ -56,7 +56,11 @@ Throttle *throttle_new(Machine *machine)
     Throttle *throttle = g_atomic_rc_box_new0(Throttle);
 
     throttle->machine = machine;
-    throttle->thread = g_thread_new("throttle", run, throttle);
+    throttle->thread = g_thread_try_new("throttle", run, throttle, NULL);
+    if (!throttle->thread) {
+        g_atomic_rc_box_release(throttle);
+        return NULL;
+    }
     return throttle;
 }
 

@@ -137,6 +137,7 @@ static AudioWorker *worker_new(Audiodev *audiodev, AudioDirection direction,
                                const AudioWorkerOps *ops, uint32_t latency_us)
 {
     AudioWorker *w = g_new0(AudioWorker, 1);
+    g_autoptr(GError) error = NULL;
 
     w->audiodev = audiodev;
     w->direction = direction;
@@ -145,7 +146,11 @@ static AudioWorker *worker_new(Audiodev *audiodev, AudioDirection direction,
     w->ring = host_ring_new(&w->settings, latency_us);
     g_mutex_init(&w->lock);
     g_cond_init(&w->changed);
-    w->thread = g_thread_new("audio", work, w);
+    w->thread = g_thread_try_new("audio", work, w, &error);
+    if (!w->thread) {
+        w->done = true;
+        tell(w, error);
+    }
     return w;
 }
 
@@ -176,7 +181,9 @@ void audio_worker_free(AudioWorker *w)
         g_thread_unref(w->thread); /* it keeps what it uses */
         return;
     }
-    g_thread_join(w->thread);
+    if (w->thread) {
+        g_thread_join(w->thread);
+    }
     host_ring_free(w->ring);
     g_mutex_clear(&w->lock);
     g_cond_clear(&w->changed);
@@ -188,7 +195,8 @@ void audio_worker_follow(AudioWorker **worker, Audiodev *audiodev, AudioDirectio
 {
     const AudioSettings *settings = &audiodev->sides[direction].settings;
 
-    if (*worker && memcmp(&(*worker)->settings, settings, sizeof *settings) != 0) {
+    if (*worker &&
+        (!(*worker)->thread || memcmp(&(*worker)->settings, settings, sizeof *settings) != 0)) {
         audio_worker_free(*worker);
         *worker = NULL;
     }

@@ -594,7 +594,7 @@ static int new_event_fd(void)
     return fd;
 }
 
-static AsyncHome *home_new(AsyncContext *context, GMainContext *main_context)
+static AsyncHome *home_new(AsyncContext *context, GMainContext *main_context, int event_fd)
 {
     static GSourceFuncs functions = { .prepare = home_prepare,
                                       .check = home_check,
@@ -605,7 +605,7 @@ static AsyncHome *home_new(AsyncContext *context, GMainContext *main_context)
     home->context = context;
     home->main_context = main_context;
     home->references = 1;
-    home->event_fd = new_event_fd();
+    home->event_fd = event_fd;
     home->completed_tail = &home->completed_head;
     home->tag = g_source_add_unix_fd(&home->source, home->event_fd, G_IO_IN);
     g_source_set_can_recurse(&home->source, TRUE);
@@ -636,6 +636,7 @@ AsyncHome *async_home_get(AsyncContext *context, GMainContext *main_context,
                           void (*enter)(void *opaque), void (*leave)(void *opaque), void *opaque)
 {
     AsyncHome *home = NULL;
+    int event_fd;
 
     pthread_mutex_lock(&context->lock);
     for (GList *link = context->homes->next; link && !home; link = link->next) {
@@ -644,8 +645,8 @@ AsyncHome *async_home_get(AsyncContext *context, GMainContext *main_context,
             home->references++;
         }
     }
-    if (!home) {
-        home = home_new(context, main_context);
+    if (!home && (event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) >= 0) {
+        home = home_new(context, main_context, event_fd);
         home->enter = enter;
         home->leave = leave;
         home->opaque = opaque;
@@ -695,7 +696,7 @@ AsyncContext *async_context_new(GMainContext *main_context)
     context->ready_tail = &context->ready_head;
     context->timers = g_sequence_new(NULL);
     context->workers = worker_pool_new(context);
-    context->home = home_new(context, main_context);
+    context->home = home_new(context, main_context, new_event_fd());
     context->homes = g_list_append(NULL, context->home);
     g_source_attach(&context->home->source, main_context);
     choose_driver(context);

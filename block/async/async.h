@@ -40,7 +40,7 @@ void async_context_free(AsyncContext *context);
  * A main context, other than the one the asynchronous context was made with, whose thread delivers
  * completions: between enter and leave, for all that are there (they take the lock that the
  * receivers need). The first one that exists also runs the coroutines. References are counted by
- * main context. unref: no completion for it may be outstanding. [both: the default main context's thread]
+ * main context. NULL with errno: the host has no descriptor. unref: no completion for it may be outstanding. [both: the default main context's thread]
  */
 AsyncHome *async_home_get(AsyncContext *context, GMainContext *main_context,
                           void (*enter)(void *opaque), void (*leave)(void *opaque), void *opaque);

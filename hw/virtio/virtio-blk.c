@@ -215,12 +215,16 @@ static bool join_thread(VirtioBlk *blk, GError **error)
         return true;
     }
     thread = iothread_find(machine, blk->iothread, error);
-    if (thread) {
-        block_set_context(blk->disk.drive, iothread_context(thread), enter_machine, leave_machine,
-                          machine);
-        blk->event = iothread_event_new(thread, virtio_blk_run_in_thread, blk);
+    blk->event = thread ? iothread_event_new(thread, virtio_blk_run_in_thread, blk, error) : NULL;
+    if (!blk->event) {
+        return false;
     }
-    return thread != NULL;
+    if (!block_set_context(blk->disk.drive, iothread_context(thread), enter_machine, leave_machine,
+                           machine, error)) {
+        iothread_event_free(g_steal_pointer(&blk->event));
+        return false;
+    }
+    return true;
 }
 
 static void resized(Device *device)
@@ -277,7 +281,7 @@ static void virtio_blk_unrealize(VirtioDevice *virtio)
     if (blk->event) {
         iothread_event_free(blk->event);
         blk->event = NULL;
-        block_set_context(blk->disk.drive, NULL, NULL, NULL, NULL);
+        block_set_context(blk->disk.drive, NULL, NULL, NULL, NULL, NULL);
     }
     virtio_blk_forget_held(blk, NULL);
     disk_disclaim(&blk->disk);

@@ -558,7 +558,7 @@ static void test_home(Fixture *f, gconstpointer mode)
 
     g_mutex_init(&home.lock);
     home.thread = g_thread_new("home", run_loop, loop);
-    block_set_context(block, context, home_enter, home_leave, &home);
+    g_assert_true(block_set_context(block, context, home_enter, home_leave, &home, NULL));
     for (unsigned round = 0; round < ROUNDS; round++) {
         for (unsigned i = 0; i < REQUESTS; i++) {
             block_write(block, i * sizeof bytes, &iov, 1, 0, home_done, &home);
@@ -580,7 +580,7 @@ static void test_home(Fixture *f, gconstpointer mode)
     }
     g_assert_cmpuint(home.done, >, 0);
     block_drain(block);
-    block_set_context(block, NULL, NULL, NULL, NULL);
+    block_set_context(block, NULL, NULL, NULL, NULL, NULL);
     g_main_loop_quit(loop);
     g_thread_join(home.thread);
     block_close(block);
