@@ -44,6 +44,7 @@ struct Board {
     const char *ram_name;           /* of main RAM, as existing tools know it; NULL: "ram" */
     uint64_t default_ram_bytes, min_ram_bytes, max_ram_bytes;
     unsigned max_vcpus;
+    bool smp_dies, smp_modules, smp_clusters; /* levels of -smp, beside sockets, cores and threads */
     bool sleeps;                    /* its guests may suspend to RAM, and system_wakeup ends that */
     bool smbios;                    /* makes SMBIOS tables, with MachineConfig.smbios */
     bool acpi_tables;               /* makes ACPI tables, and takes more of them */

@@ -92,6 +92,7 @@ typedef struct {
     uint64_t ram_bytes;
     unsigned vcpus, sockets, cores, threads;
     unsigned dies, clusters, modules; /* into which the cores of a socket fall; 0 is 1 */
+    unsigned drawers, books; /* above sockets, alike */
     char *kernel, *initrd, *append, *dtb, *bios;
     char *vga; /* -vga: std, cirrus, virtio, none; NULL: as the board likes */
     bool usb;  /* -usb: the board is to have a USB controller */

@@ -94,6 +94,29 @@ static bool choose_cpu(Setup *setup, GError **error)
     return true;
 }
 
+static bool check_topology(const MachineConfig *config, GError **error)
+{
+    const Board *board = config->board;
+    const struct {
+        const char *name;
+        bool known;
+        unsigned count;
+    } levels[] = { { "drawers", false, config->drawers },
+                   { "books", false, config->books },
+                   { "dies", board->smp_dies, config->dies },
+                   { "clusters", board->smp_clusters, config->clusters },
+                   { "modules", board->smp_modules, config->modules } };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(levels); i++) {
+        if (levels[i].count > 1 && !levels[i].known) {
+            return error_fail(error, KASO_ERROR_INVALID,
+                              "-smp: %s=%u: the CPUs of machine '%s' have no %s", levels[i].name,
+                              levels[i].count, board->name, levels[i].name);
+        }
+    }
+    return true;
+}
+
 static bool choose_sizes(Setup *setup, GError **error)
 {
     MachineConfig *config = &setup->config;
@@ -126,7 +149,7 @@ static bool choose_sizes(Setup *setup, GError **error)
                           "-smp: machine '%s' takes up to %u CPU%s, not %u", board->name,
                           board->max_vcpus, plural(board->max_vcpus), config->vcpus);
     }
-    return true;
+    return check_topology(config, error);
 }
 
 /* -no-NAME is NAME=off of a machine that has such a switch, and nothing otherwise. */

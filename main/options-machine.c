@@ -428,6 +428,8 @@ bool option_smp(Setup *setup, const char *argument, GError **error)
     setup->config.dies = smp[SMP_DIES];
     setup->config.clusters = smp[SMP_CLUSTERS];
     setup->config.modules = smp[SMP_MODULES];
+    setup->config.drawers = smp[SMP_DRAWERS];
+    setup->config.books = smp[SMP_BOOKS];
     return true;
 }
 

@@ -116,6 +116,8 @@ extern const char *const pc_targets[];
         .min_ram_bytes = MIB(1),                                                                   \
         .max_ram_bytes = GIB(1010),                                                                \
         .max_vcpus = PC_VCPUS_MAX,                                                                 \
+        .smp_dies = true,                                                                          \
+        .smp_modules = true,                                                                       \
         .sleeps = true,                                                                            \
         .smbios = true,                                                                            \
         .acpi_tables = true,                                                                       \

@@ -558,6 +558,7 @@ static const Board virt_board = {
     .min_ram_bytes = MIB(16),
     .max_ram_bytes = GIB(4096),
     .max_vcpus = VIRT_MAX_VCPUS,
+    .smp_clusters = true,
     .smbios = true,
     .numa = true,
     .instance_size = sizeof(Virt),

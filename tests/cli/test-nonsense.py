@@ -41,6 +41,8 @@ CASES = [
     *[(machine, f'-m {size}', words) for machine in ('pc', 'q35', 'virt') for size, words in [
         ('5000T', 'MiB of RAM, not 5242880000 MiB'), ('16E', 'is no size'), ('-1', 'is no size'), ('1K', 'MiB of RAM, not 0 MiB')]],
     ('virt', f'-kernel image -append {"a" * 2048}', "-append has 2048 characters; the kernel 'image' takes 2047"),
+    *[(machine, f'-smp 4,{level}=2', f'have no {level}') for machine, levels in [('pc', ['drawers', 'books', 'clusters']), ('q35', ['clusters']),
+                                                                                ('virt', ['drawers', 'dies', 'modules'])] for level in levels],
     *[('pc', f'-smp {cpus}', words) for cpus, words in [('0', 'give a number'), ('99999999999', 'give a number'), ('1,maxcpus=0', 'give a number')]],
 ]
 # What looks odd and is meant.
