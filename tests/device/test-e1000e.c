@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* e1000e as its drivers use it, with a back end that keeps what it gets: what it has beyond the e1000; and descriptors that break the rules. */
-#include "backends/netdev-open.h"
 #include "base/bits.h"
-#include "machine/netdev.h"
-#include "tests/device/bench.h"
+#include "tests/device/net-bench.h"
 
 enum {
     CTRL = 0x0,
@@ -61,45 +59,8 @@ enum {
 };
 
 typedef struct {
-    Netdev netdev;
-    GPtrArray *sent; /* GByteArray * */
-} TestNetdev;
-
-static void test_transmit(Netdev *netdev, unsigned queue, const struct iovec *iov, unsigned count)
-{
-    GByteArray *frame = g_byte_array_new();
-
-    for (unsigned i = 0; i < count; i++) {
-        g_byte_array_append(frame, iov[i].iov_base, iov[i].iov_len);
-    }
-    g_ptr_array_add(((TestNetdev *)netdev)->sent, frame);
-}
-
-static bool test_open(Netdev *netdev, GError **error)
-{
-    ((TestNetdev *)netdev)->sent =
-        g_ptr_array_new_with_free_func((GDestroyNotify)g_byte_array_unref);
-    return true;
-}
-
-static void test_close(Netdev *netdev)
-{
-    g_ptr_array_unref(((TestNetdev *)netdev)->sent);
-}
-
-static const NetdevType test_netdev = {
-    .name = "test",
-    .summary = "Keeps frames",
-    .instance_size = sizeof(TestNetdev),
-    .open = test_open,
-    .close = test_close,
-    .transmit = test_transmit,
-};
-NETDEV_TYPE(test_netdev);
-
-typedef struct {
     Bench *bench;
-    TestNetdev *netdev;
+    KeepingNetdev *netdev;
     unsigned tx_tail;
 } Nic;
 
@@ -125,11 +86,9 @@ static void set_ring(Nic *n, unsigned offset, uint32_t address, unsigned descrip
 static Nic *nic_with(const char *option, const char *value)
 {
     Nic *n = g_new0(Nic, 1);
-    GError *error = NULL;
 
     n->bench = bench_new(false);
-    n->netdev = (TestNetdev *)netdev_open(n->bench->machine, "net0", "test", NULL, &error);
-    g_assert_no_error(error);
+    n->netdev = net_bench_new(n->bench);
     bench_device(n->bench, "e1000e", "nic", "addr", "2", "netdev", "net0", "mac",
                  "52:54:00:00:00:01", option, value, NULL);
     device_reset_tree(n->bench->machine->root);

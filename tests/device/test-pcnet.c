@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* PCnet-PCI II as its drivers use it, in the descriptor styles 0, 2 and 3; and rings that break the rules. */
-#include "backends/netdev-open.h"
 #include "base/bits.h"
-#include "machine/netdev.h"
-#include "tests/device/bench.h"
+#include "tests/device/net-bench.h"
 
 enum {
     BASE = BENCH_MEMORY_WINDOW,
@@ -25,45 +23,8 @@ enum {
 };
 
 typedef struct {
-    Netdev netdev;
-    GPtrArray *sent; /* GByteArray * */
-} TestNetdev;
-
-static void test_transmit(Netdev *netdev, unsigned queue, const struct iovec *iov, unsigned count)
-{
-    GByteArray *frame = g_byte_array_new();
-
-    for (unsigned i = 0; i < count; i++) {
-        g_byte_array_append(frame, iov[i].iov_base, iov[i].iov_len);
-    }
-    g_ptr_array_add(((TestNetdev *)netdev)->sent, frame);
-}
-
-static bool test_open(Netdev *netdev, GError **error)
-{
-    ((TestNetdev *)netdev)->sent =
-        g_ptr_array_new_with_free_func((GDestroyNotify)g_byte_array_unref);
-    return true;
-}
-
-static void test_close(Netdev *netdev)
-{
-    g_ptr_array_unref(((TestNetdev *)netdev)->sent);
-}
-
-static const NetdevType test_netdev = {
-    .name = "test",
-    .summary = "Keeps frames",
-    .instance_size = sizeof(TestNetdev),
-    .open = test_open,
-    .close = test_close,
-    .transmit = test_transmit,
-};
-NETDEV_TYPE(test_netdev);
-
-typedef struct {
     Bench *bench;
-    TestNetdev *netdev;
+    KeepingNetdev *netdev;
     unsigned style, tx_tail, rx_head;
 } Nic;
 
@@ -162,13 +123,11 @@ static void initialize(Nic *n, uint16_t mode)
 static Nic *nic_new(unsigned style)
 {
     Nic *n = g_new0(Nic, 1);
-    GError *error = NULL;
     Device *device;
 
     n->bench = bench_new(false);
     n->style = style;
-    n->netdev = (TestNetdev *)netdev_open(n->bench->machine, "net0", "test", NULL, &error);
-    g_assert_no_error(error);
+    n->netdev = net_bench_new(n->bench);
     device = bench_device(n->bench, "pcnet", "nic", "addr", "2", "netdev", "net0", "mac",
                           "52:54:00:00:00:01", NULL);
     device_reset_tree(n->bench->machine->root);
