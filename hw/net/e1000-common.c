@@ -81,6 +81,16 @@ void e1000_take_waiting(E1000Core *core)
     }
 }
 
+void e1000_write_rctl(Device *device, unsigned index, uint64_t value)
+{
+    E1000Core *core = e1000_core(device);
+
+    core->rctl = value;
+    if (value & E1000_RCTL_EN) {
+        e1000_take_waiting(core);
+    }
+}
+
 bool e1000_packet_check(const E1000Packet *packet, GError **error)
 {
     const E1000Context *c = &packet->active;

@@ -221,6 +221,7 @@ bool e1000_attach(E1000Core *core, const NetClient *client, GError **error);
 void e1000_detach(E1000Core *core);
 /* Frames that the back end has kept. */
 void e1000_take_waiting(E1000Core *core);
+void e1000_write_rctl(Device *device, unsigned index, uint64_t value);
 
 #define E1000_PROPERTIES(Instance, core)                                                           \
     { "mac", PROPERTY_MAC, offsetof(Instance, core.mac),                                           \

@@ -103,16 +103,6 @@ static void write_rx_tail(Device *device, unsigned index, uint64_t value)
     e1000_take_waiting(&e->core);
 }
 
-static void write_rctl(Device *device, unsigned index, uint64_t value)
-{
-    E1000 *e = e1000(device);
-
-    e->core.rctl = value;
-    if (value & E1000_RCTL_EN) {
-        e1000_take_waiting(&e->core);
-    }
-}
-
 static void transmit(E1000 *e)
 {
     uint32_t causes = e1000_transmit(&e->core, &e->tx, &e->packet);
@@ -196,7 +186,7 @@ static const Register registers[] = {
     { "ICS", 0xc8, 4, REGISTER_RW, FIELD(icr), .write = write_ics },
     { "IMS", 0xd0, 4, REGISTER_RW, FIELD(ims), .write = write_ims },
     { "IMC", 0xd8, 4, REGISTER_W | REGISTER_QUIET, FIELD(ims), .write = write_imc },
-    { "RCTL", 0x100, 4, REGISTER_RW, FIELD(core.rctl), .write = write_rctl },
+    { "RCTL", 0x100, 4, REGISTER_RW, FIELD(core.rctl), .write = e1000_write_rctl },
     BITS("FCTTV", 0x170, flow[3], 0xffff),
     PLAIN("TXCW", 0x178, txcw),
     PLAIN("RXCW", 0x180, rxcw),

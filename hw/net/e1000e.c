@@ -156,16 +156,6 @@ static void write_ivar(Device *device, unsigned index, uint64_t value)
     e1000e_update_interrupts(e);
 }
 
-static void write_rctl(Device *device, unsigned index, uint64_t value)
-{
-    E1000E *e = e1000e(device);
-
-    e->core.rctl = value;
-    if (value & E1000_RCTL_EN) {
-        e1000_take_waiting(&e->core);
-    }
-}
-
 static void write_rx_tail(Device *device, unsigned queue, uint64_t value)
 {
     E1000E *e = e1000e(device);
@@ -330,7 +320,7 @@ static const Register registers[] = {
     PLAIN("IAM", 0xe0, iam),
     { "IVAR", 0xe4, 4, REGISTER_RW, FIELD(ivar), .write = write_ivar },
     { "EITR", 0xe8, 4, REGISTER_RW, FIELD(eitr), .writable = 0xffff, .count = E1000E_VECTORS },
-    { "RCTL", 0x100, 4, REGISTER_RW, FIELD(core.rctl), .write = write_rctl },
+    { "RCTL", 0x100, 4, REGISTER_RW, FIELD(core.rctl), .write = e1000_write_rctl },
     KEPT_BITS("FCTTV", 0x170, 3, 0xffff),
     KEPT("TXCW", 0x178, 4),
     KEPT("RXCW", 0x180, 5),
