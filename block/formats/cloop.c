@@ -60,6 +60,12 @@ static bool cloop_open(BlockNode *node, GHashTable *options, GError **error)
     if (!mapped_read_only(node, error)) {
         return false;
     }
+    if (node_length(node->file->node) < sizeof header) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "cloop image is cut off: its header reaches to byte %zu, and the file "
+                          "ends at %" G_GUINT64_FORMAT,
+                          sizeof header, node_length(node->file->node));
+    }
     result = node_pread(node->file->node, 0, header, sizeof header);
     if (result < 0) {
         return error_fail_errno(error, -result, "Could not read the cloop header");
@@ -98,30 +104,52 @@ static int cloop_map(BlockNode *node, uint64_t offset, MappedPiece *piece)
     return 0;
 }
 
+typedef struct {
+    const uint8_t *in;
+    uint64_t packed;
+    uint8_t *out;
+    uint64_t size;
+} Inflate;
+
+static int inflate_worker(void *opaque)
+{
+    Inflate *call = opaque;
+    uLongf size = call->size;
+
+    return uncompress(call->out, &size, call->in, call->packed) == Z_OK && size == call->size
+               ? 0
+               : -EIO;
+}
+
 /* Inflates the block unless it is the one that was read last. [lock held] */
 static int inflate_block(BlockNode *node, uint64_t block)
 {
     Cloop *c = node->state;
     uint64_t start = c->offsets[block], packed = c->offsets[block + 1] - start;
     g_autofree uint8_t *in = NULL;
-    uLongf size = c->block_size;
+    bool missing;
+    Inflate call;
     int result;
 
     if (c->has_inflated && c->inflated_block == block) {
         return 0;
     }
     c->has_inflated = false;
-    if (node_missing(node, block * c->block_size, node->file->node, start + MAX(packed, 1) - 1)) {
-        return -EIO;
-    }
     if (!c->inflated) {
         c->inflated = g_try_malloc(c->block_size);
     }
     in = g_try_malloc(MAX(packed, 1));
-    result = in && c->inflated ? node_pread(node->file->node, start, in, packed) : -ENOMEM;
-    if (result == 0 &&
-        (uncompress(c->inflated, &size, in, packed) != Z_OK || size != c->block_size)) {
-        result = -EIO;
+    if (!in || !c->inflated) {
+        return -ENOMEM;
+    }
+    missing =
+        node_missing(node, block * c->block_size, node->file->node, start + MAX(packed, 1) - 1);
+    result = missing ? 0 : node_pread(node->file->node, start, in, packed);
+    if (missing) {
+        memset(c->inflated, 0, c->block_size);
+    } else if (result == 0) {
+        call = (Inflate){ in, packed, c->inflated, c->block_size };
+        result = worker_compute(inflate_worker, &call);
     }
     c->inflated_block = block;
     c->has_inflated = result == 0;
