@@ -10,7 +10,7 @@
 
 typedef struct Throttle Throttle;
 
-/* Does nothing until a percentage is set. */
+/* Does nothing until a percentage is set. NULL: the host gives no thread. */
 Throttle *throttle_new(Machine *machine);
 /* The CPUs have all their time again. May be NULL. Without the lock. */
 void throttle_free(Throttle *throttle);
