@@ -105,6 +105,9 @@ struct StateField {
 #define STATE_TIMER(type, field)                                                                   \
     { .name = #field, .offset = offsetof(type, field), .size = sizeof(STATE_MEMBER(type, field)),  \
       .element = sizeof(Timer), .kind = STATE_KIND_TIMERS }
+#define STATE_TIMER_AS_SINCE(version, text, type, field)                                           \
+    { .name = (text), .offset = offsetof(type, field), .size = sizeof(STATE_MEMBER(type, field)),  \
+      .element = sizeof(Timer), .kind = STATE_KIND_TIMERS, .since = (version) }
 /* length_field: a uint32_t of the same structure, which is not listed itself. */
 #define STATE_BUFFER(type, field, length_field, limit)                                             \
     { .name = #field, .offset = offsetof(type, field), .size = sizeof(STATE_MEMBER(type, field)),  \

@@ -58,6 +58,7 @@ bool e1000_attach(E1000Core *core, const NetClient *client, GError **error)
         return error_fail(error, KASO_ERROR_INVALID, "%s: mac= is a multicast address",
                           device->type->name);
     }
+    e1000_phy_init(core);
     netdev_choose_mac(device, core->mac);
     if (core->netdev && !netdev_attach(core->netdev, client, core, error)) {
         return false;
@@ -68,6 +69,7 @@ bool e1000_attach(E1000Core *core, const NetClient *client, GError **error)
 
 void e1000_detach(E1000Core *core)
 {
+    e1000_phy_unrealize(core);
     if (core->attached) {
         netdev_detach(core->netdev);
         core->attached = false;

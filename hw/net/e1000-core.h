@@ -24,6 +24,7 @@ enum {
     E1000_RING_BYTES = 0xfff80,
     E1000_TAG = 4,
     E1000_FCS = 4,
+    E1000_VERSION = 1, /* of what is saved: 1 has the PHY's negotiation */
     E1000_HEADER = 14, /* bytes of an Ethernet header */
 
     /* Causes of interrupts (13.4.17). */
@@ -131,6 +132,7 @@ struct E1000Core {
     uint32_t io_address;
     uint16_t phy[E1000_PHY_REGISTERS];
     uint16_t eeprom[E1000_EEPROM_WORDS];
+    Timer negotiation; /* armed: the PHY negotiates, and there is no link */
     /* Properties. */
     Netdev *netdev;
     uint8_t mac[E1000_MAC];
@@ -210,13 +212,19 @@ void e1000_eeprom_fill(E1000Core *core, const E1000EepromWord *words, unsigned c
 void e1000_load_address(E1000Core *core);
 void e1000_write_eerd(Device *device, unsigned index, uint64_t value);
 void e1000_write_mdic(Device *device, unsigned index, uint64_t value);
+void e1000_phy_init(E1000Core *core);
+void e1000_phy_unrealize(E1000Core *core);
+/* At power-on there is a link at once. */
 void e1000_phy_reset(E1000Core *core);
-void e1000_set_link(E1000Core *core, bool up);
+/* By the driver: a link is negotiated anew. */
+void e1000_phy_restart(E1000Core *core);
+/* For NetClient: whether the cable is in. */
+void e1000_link_changed(void *core, bool up);
 
 /* --- e1000-common.c: life, and registers behind ports --- */
 extern const MemoryOps e1000_port_ops;
 uint64_t e1000_read_statistic(Device *device, unsigned index);
-/* Checks the address, chooses one, and takes the back end. */
+/* Checks the address, chooses one, takes the back end, and makes the PHY. */
 bool e1000_attach(E1000Core *core, const NetClient *client, GError **error);
 void e1000_detach(E1000Core *core);
 /* Frames that the back end has kept. */
@@ -244,7 +252,9 @@ void e1000_write_rctl(Device *device, unsigned index, uint64_t value);
         STATE_AS("addresses", Instance, core.addresses),                                           \
         STATE_AS("statistics", Instance, core.statistics),                                         \
         STATE_AS("io_address", Instance, core.io_address), STATE_AS("phy", Instance, core.phy),    \
-        STATE_AS("eeprom", Instance, core.eeprom), STATE_DERIVED(Instance, core.transmitting),     \
+        STATE_AS("eeprom", Instance, core.eeprom),                                                 \
+        STATE_TIMER_AS_SINCE(E1000_VERSION, "negotiation", Instance, core.negotiation),            \
+        STATE_DERIVED(Instance, core.transmitting),                                                \
         STATE_DERIVED(Instance, core.receiving)
 
 extern const StateField e1000_ring_state[], e1000_context_state[];

@@ -18,6 +18,8 @@ enum {
     MDIC_ERROR = 1 << 30,
     PHY_ADDRESS = 1,
 
+    NEGOTIATION_NS = 500 * 1000 * 1000, /* gigabit, by two sides that are ready */
+
     PHY_CONTROL = 0,
     PHY_STATUS = 1,
     PHY_ID_LOW = 3,
@@ -26,6 +28,7 @@ enum {
     PHY_SPECIFIC_STATUS = 17,
     CONTROL_RESET = 1 << 15,
     CONTROL_RESTART = 1 << 9,
+    CONTROL_NEGOTIATE = 1 << 12,
     STATUS_LINK = 1 << 2,
     STATUS_NEGOTIATED = 1 << 5,
     SPECIFIC_LINK = 1 << 10,
@@ -74,7 +77,10 @@ void e1000_write_eerd(Device *device, unsigned index, uint64_t value)
     }
 }
 
-/* PHY: a Marvell 88E1011, or an older one of the family, whose negotiation is over at once */
+/*
+ * PHY: a Marvell 88E1011, or an older one of the family. Negotiation takes its time, as drivers expect that restart it and then
+ * set the MAC up: one that sees a link before that takes it for running.
+ */
 
 static const uint16_t phy_defaults[E1000_PHY_REGISTERS] = {
     [0] = 0x1140,  [1] = 0x7949,  [2] = 0x0141,  [4] = 0x0de1,  [9] = 0x0e00,
@@ -85,7 +91,7 @@ static const uint16_t phy_writable[E1000_PHY_REGISTERS] = {
     [18] = 0xffff, [20] = 0xffff, [24] = 0xffff, [29] = 0x001f, [30] = 0xffff,
 };
 
-void e1000_set_link(E1000Core *core, bool up)
+static void set_link(E1000Core *core, bool up)
 {
     bool was = core->status & E1000_STATUS_LU;
 
@@ -111,23 +117,69 @@ static bool cable_up(const E1000Core *core)
     return !core->netdev || core->netdev->link_up;
 }
 
-void e1000_phy_reset(E1000Core *core)
+static void set_defaults(E1000Core *core)
 {
     memcpy(core->phy, phy_defaults, sizeof core->phy);
     core->phy[PHY_ID_LOW] = e1000_model(core)->phy_id;
-    e1000_set_link(core, cable_up(core));
+}
+
+void e1000_phy_reset(E1000Core *core)
+{
+    set_defaults(core);
+    timer_cancel(&core->negotiation);
+    set_link(core, cable_up(core));
+}
+
+static void negotiation_over(void *opaque)
+{
+    set_link(opaque, true);
+}
+
+void e1000_phy_init(E1000Core *core)
+{
+    timer_init(&core->negotiation, core->pci.device.machine, negotiation_over, core);
+}
+
+void e1000_phy_unrealize(E1000Core *core)
+{
+    timer_cancel(&core->negotiation);
+}
+
+static void negotiate(E1000Core *core)
+{
+    set_link(core, false);
+    if (cable_up(core)) {
+        timer_arm(&core->negotiation, clock_now_ns(core->pci.device.machine) + NEGOTIATION_NS);
+    }
+}
+
+void e1000_link_changed(void *opaque, bool up)
+{
+    E1000Core *core = opaque;
+
+    if (up) {
+        negotiate(core);
+    } else {
+        timer_cancel(&core->negotiation);
+        set_link(core, false);
+    }
+}
+
+void e1000_phy_restart(E1000Core *core)
+{
+    set_defaults(core);
+    negotiate(core);
 }
 
 static void write_phy(E1000Core *core, unsigned at, uint16_t value)
 {
     if (at == PHY_CONTROL && value & CONTROL_RESET) {
-        e1000_phy_reset(core);
+        e1000_phy_restart(core);
         return;
     }
     core->phy[at] = (core->phy[at] & ~phy_writable[at]) | (value & phy_writable[at]);
-    if (at == PHY_CONTROL && value & CONTROL_RESTART) {
-        e1000_set_link(core, cable_up(core));
-        e1000_model(core)->raise(core, E1000_LSC);
+    if (at == PHY_CONTROL && value & CONTROL_RESTART && value & CONTROL_NEGOTIATE) {
+        negotiate(core);
     }
 }
 

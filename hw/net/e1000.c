@@ -142,7 +142,7 @@ static void write_ctrl(Device *device, unsigned index, uint64_t value)
     }
     e->core.ctrl = value & ~(uint64_t)(uint32_t)CTRL_PHY_RST;
     if (value & (uint32_t)CTRL_PHY_RST) {
-        e1000_phy_reset(&e->core);
+        e1000_phy_restart(&e->core);
     }
 }
 
@@ -269,12 +269,7 @@ static void receive(void *opaque, const uint8_t *frame, size_t size)
     }
 }
 
-static void link_changed(void *opaque, bool up)
-{
-    e1000_set_link(opaque, up);
-}
-
-static const NetClient client = { can_receive, receive, link_changed };
+static const NetClient client = { can_receive, receive, e1000_link_changed };
 
 /* Life */
 
@@ -404,6 +399,7 @@ static const StateField e1000_state[] = {
         .properties = e1000_properties,                                                            \
         .bus_properties = e1000_bus_properties,                                                    \
         .state = e1000_state,                                                                      \
+        .state_version = E1000_VERSION,                                                            \
         .realize = e1000_realize,                                                                  \
         .unrealize = e1000_unrealize,                                                              \
         .reset = e1000_reset,                                                                      \

@@ -68,7 +68,7 @@ static void write_ctrl(Device *device, unsigned index, uint64_t value)
     e->core.status &= ~(uint32_t)STATUS_MASTER;
     e->core.status |= value & CTRL_MASTER_DISABLE ? 0 : STATUS_MASTER;
     if (value & (uint32_t)CTRL_PHY_RST) {
-        e1000_phy_reset(&e->core);
+        e1000_phy_restart(&e->core);
         e->phy_page = 0;
     }
 }
@@ -452,12 +452,7 @@ static void throttle_over(void *opaque)
     e1000e_update_interrupts(opaque);
 }
 
-static void link_changed(void *opaque, bool up)
-{
-    e1000_set_link(opaque, up);
-}
-
-static const NetClient client = { e1000e_can_receive, e1000e_receive, link_changed };
+static const NetClient client = { e1000e_can_receive, e1000e_receive, e1000_link_changed };
 
 /* Power states D0 and D3hot, without effect on what works. */
 static void add_power_management(PciDevice *pci)
@@ -693,6 +688,7 @@ static const DeviceType e1000e_type = {
     .properties = e1000e_properties,
     .bus_properties = e1000e_bus_properties,
     .state = e1000e_state,
+    .state_version = E1000_VERSION,
     .realize = e1000e_realize,
     .unrealize = e1000e_unrealize,
     .reset = e1000e_reset,

@@ -125,6 +125,9 @@ def drive(guest, port):
             assert run(guest, "python3 /tmp/net.py off eth0").endswith("[0, 0, 0, 0]")
             transfer(guest, port, 20 * MIB)
             assert run(guest, "python3 /tmp/net.py on eth0").endswith("[1, 1, 1, 1]")
+            for _ in range(4):  # the link is made anew each time, for each that is switched
+                run(guest, "python3 /tmp/net.py off eth0 && python3 /tmp/net.py on eth0")
+                transfer(guest, port, 1 * MIB)
             run(guest, "ip link set eth0 down")
             run(guest, "ip link set eth0 mtu 9000")  # headers apart
             connect(guest)

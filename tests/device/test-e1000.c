@@ -191,6 +191,66 @@ static void test_models(void)
     }
 }
 
+static void wait(Nic *n, unsigned ms)
+{
+    clock_advance(n->bench->machine, clock_now_ns(n->bench->machine) + ms * INT64_C(1000000));
+}
+
+/* Whether STATUS and the PHY say that there is a link, and whether ICR tells of a change. */
+static void check_link(Nic *n, bool up, bool changed)
+{
+    set(n, MDIC, 2 << 26 | 1 << 21 | 1 << 16);
+    g_assert_cmphex(get(n, MDIC) & 0x24, ==, up ? 0x24 : 0);
+    g_assert_cmphex(get(n, STATUS) & 2, ==, up ? 2 : 0);
+    g_assert_cmphex(get(n, ICR) & LSC, ==, changed ? LSC : 0);
+}
+
+/* Drivers set the MAC up after they restarted the PHY, and before it has a link. */
+static void test_negotiation(void)
+{
+    static const char *const models[] = { "e1000", "e1000-82544gc", "e1000-82545em", "e1000e" };
+    enum { AGAIN = 1 << 26 | 1 << 21 | 0x1340, PHY_RESET = 1 << 26 | 1 << 21 | 0x9140 };
+
+    for (size_t i = 0; i < ARRAY_SIZE(models); i++) {
+        Nic *n = nic_of_model(models[i]);
+        const struct {
+            uint32_t offset, value;
+        } restarts[] = { { MDIC, AGAIN }, { MDIC, PHY_RESET }, { CTRL, get(n, CTRL) | 1u << 31 } };
+
+        clock_set_manual(n->bench->machine);
+        check_link(n, true, false);
+        for (size_t r = 0; r < ARRAY_SIZE(restarts); r++) {
+            set(n, restarts[r].offset, restarts[r].value);
+            check_link(n, false, true);
+            wait(n, 300);
+            set(n, restarts[r].offset, restarts[r].value); /* from the start */
+            wait(n, 499);
+            check_link(n, false, false);
+            wait(n, 2);
+            check_link(n, true, true);
+        }
+        set(n, MDIC, AGAIN);
+        netdev_set_link(&n->netdev->netdev, false);
+        wait(n, 1000);
+        check_link(n, false, true);
+        set(n, MDIC, AGAIN);
+        wait(n, 1000);
+        check_link(n, false, false);
+        netdev_set_link(&n->netdev->netdev, true);
+        wait(n, 1000);
+        check_link(n, true, true);
+        set(n, MDIC, AGAIN);
+        device_reset_tree(n->bench->machine->root); /* back as at power-on */
+        bench_config_write(n->bench, 2 << 3, PCI_BASE_ADDRESS_0, BASE, 4);
+        bench_config_write(n->bench, 2 << 3, PCI_COMMAND, PCI_COMMAND_MEMORY, 2);
+        get(n, ICR);
+        check_link(n, true, false);
+        wait(n, 1000);
+        check_link(n, true, false);
+        nic_free(n);
+    }
+}
+
 static void clock_out(Nic *n, unsigned bits, unsigned count)
 {
     while (count--) {
@@ -414,6 +474,7 @@ int main(int argc, char **argv)
     g_test_add_func("/e1000/registers", test_registers);
     g_test_add_func("/e1000/widths", test_widths);
     g_test_add_func("/e1000/models", test_models);
+    g_test_add_func("/e1000/negotiation", test_negotiation);
     g_test_add_func("/e1000/microwire", test_microwire);
     g_test_add_func("/e1000/transmit", test_transmit_frames);
     g_test_add_func("/e1000/segmentation", test_segmentation);
