@@ -3,6 +3,8 @@
  * TLBs: arrays at round distances do not compete, what is invalidated is gone whatever was filled in
  * which order, and an emptied table is empty.
  */
+#include <sys/resource.h>
+
 #include "accel/tcg/run/run.h"
 #include "base/bits.h"
 #include "tests/isa/rig.h"
@@ -245,11 +247,99 @@ static void test_global(void)
     isa_rig_close(&rig);
 }
 
+/* --- address spaces that come and go -------------------------------------------------------------- */
+
+enum { SPACES = 60, SPARSE_PAGES = 100, PART_PAGES = 4096 / sizeof(TcgTlbEntry) };
+
+/* In a part of the table each. */
+static uint64_t sparse_page(unsigned i)
+{
+    return (uint64_t)(i + 1) * PART_PAGES * TCG_PAGE_SIZE;
+}
+
+static uint8_t *space_bytes(uint64_t key)
+{
+    static uint8_t bytes[SPACES][TCG_PAGE_SIZE] __attribute__((aligned(4096)));
+
+    return bytes[(key >> 20) % SPACES];
+}
+
+/* What is there is what was filled in for this key. */
+static void use_space(TcgVcpu *tv, uint64_t key, unsigned pages)
+{
+    TcgWalkEntry walk = { .host = space_bytes(key), .writable = true };
+    TcgContext *context;
+
+    walk.mapping = (TcgMapping){ .size_bits = 12, .read = true, .write = true, .execute = true };
+    tcg_set_context(tv->env, key, key);
+    context = tv->env->context;
+    g_assert_cmphex(context->key, ==, key);
+    for (unsigned i = 0; i < pages; i++) {
+        uint64_t page = sparse_page(i);
+        const TcgJumpEntry *jump = context_jump(tv, context, page, 0);
+        TcgTlbEntry expected;
+
+        g_assert_true(jump->pc != page || jump->code == walk.host);
+        if (tlb_entry(context, page)->read == page) {
+            expected = *tlb_entry(context, page);
+            tlb_fill(tv, context, page, &walk, true);
+            g_assert_cmpmem(tlb_entry(context, page), sizeof expected, &expected, sizeof expected);
+        } else {
+            tlb_fill(tv, context, page, &walk, true);
+            context_set_jump(tv, context, page, 0, walk.host);
+        }
+    }
+}
+
+static void test_spaces(void)
+{
+    IsaRig rig;
+    GRand *rand = g_rand_new_with_seed(9);
+    TcgVcpu *tv;
+
+    g_assert_true(isa_rig_open(&rig, "max", 1, true));
+    tv = rig.cpu->vcpu.accel;
+    for (unsigned i = 0; i < 5000; i++) {
+        use_space(tv, (uint64_t)g_rand_int_range(rand, 0, i % 500 < 250 ? SPACES : 20) << 20,
+                  (unsigned)g_rand_int_range(rand, 0, SPARSE_PAGES));
+    }
+    g_rand_free(rand);
+    isa_rig_close(&rig);
+}
+
+static long host_faults(void)
+{
+    struct rusage usage;
+
+    getrusage(RUSAGE_SELF, &usage);
+    return usage.ru_minflt;
+}
+
+/* A shell that forks: nothing is had from the host for each new address space. */
+static void test_memory_of_spaces(void)
+{
+    enum { WARM = 100, COUNTED = 100 };
+    IsaRig rig;
+    TcgVcpu *tv;
+    long before = 0;
+
+    g_assert_true(isa_rig_open(&rig, "max", 1, true));
+    tv = rig.cpu->vcpu.accel;
+    for (unsigned i = 0; i < WARM + COUNTED; i++) {
+        before = i == WARM ? host_faults() : before;
+        use_space(tv, (uint64_t)(i + 1) << 20, SPARSE_PAGES);
+    }
+    g_assert_cmpint(host_faults() - before, <, COUNTED * SPARSE_PAGES / 20);
+    isa_rig_close(&rig);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/tlb/distances", test_distances);
     g_test_add_func("/tlb/drops", test_drops);
     g_test_add_func("/tlb/global", test_global);
+    g_test_add_func("/tlb/spaces", test_spaces);
+    g_test_add_func("/tlb/memory-of-spaces", test_memory_of_spaces);
     return g_test_run();
 }

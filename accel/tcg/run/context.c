@@ -211,20 +211,50 @@ static TcgContext *new_context(TcgVcpu *tv)
     return context;
 }
 
-/* Sparse tables of address spaces that have not been used for long go back to the host; most are dead. */
-static void trim_contexts(TcgVcpu *tv)
+/* Whether its address space has not been used for long, and is most likely dead, and it holds something. */
+static bool is_worn(const TcgVcpu *tv, const TcgContext *context)
+{
+    unsigned newer = 0;
+
+    for (unsigned i = 0; i < tv->context_count; i++) {
+        newer += tv->contexts[i]->last_used > context->last_used;
+    }
+    return newer >= TCG_RICH_CONTEXTS && context->tlb_filled.count && !is_current(tv, context);
+}
+
+static TcgContext *find_worn(const TcgVcpu *tv)
 {
     for (unsigned i = 0; i < tv->context_count; i++) {
-        TcgContext *c = tv->contexts[i];
-        unsigned newer = 0;
+        if (is_worn(tv, tv->contexts[i])) {
+            return tv->contexts[i];
+        }
+    }
+    return NULL;
+}
 
-        for (unsigned k = 0; k < tv->context_count; k++) {
-            newer += tv->contexts[k]->last_used > c->last_used;
-        }
-        if (newer >= TCG_RICH_CONTEXTS && c->tlb_filled.count && !is_current(tv, c)) {
-            tlb_release(c);
-            context_clear_jumps(tv, c);
-        }
+/* `context`, which is empty, takes the other's place, which becomes so: the other's memory need not be had from the host again. */
+static TcgContext *swap_for_worn(TcgVcpu *tv, TcgContext *context)
+{
+    TcgContext *worn = find_worn(tv);
+
+    if (!worn) {
+        return context;
+    }
+    clear_context(tv, worn);
+    context->key = worn->key;
+    context->last_used = worn->last_used;
+    if (tv->context_hash[context_hash(worn->key)] == worn) {
+        tv->context_hash[context_hash(worn->key)] = context;
+    }
+    return worn;
+}
+
+/* The tables of others go back to the host. */
+static void trim_contexts(TcgVcpu *tv)
+{
+    for (TcgContext *context; (context = find_worn(tv));) {
+        tlb_release(context);
+        context_clear_jumps(tv, context);
     }
 }
 
@@ -238,9 +268,10 @@ static TcgContext *find_context(TcgVcpu *tv, uint64_t key)
             context = tv->contexts[i]->key == key ? tv->contexts[i] : NULL;
         }
         if (!context) {
-            trim_contexts(tv);
             context = new_context(tv);
             clear_context(tv, context);
+            context = swap_for_worn(tv, context);
+            trim_contexts(tv);
             context->key = key;
         }
         *slot = context;
