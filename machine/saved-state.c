@@ -579,7 +579,7 @@ static bool load_all(Machine *machine, Reader reader, bool only_check, GError **
     const uint8_t *start = read_bytes(&reader, sizeof magic);
     int64_t now_ns = (int64_t)read_number(&reader, 8);
 
-    if (!start || memcmp(start, magic, sizeof magic) != 0 || now_ns < 0) {
+    if (!start || memcmp(start, magic, sizeof magic) != 0 || now_ns < 0 || now_ns > INT64_MAX / 4) {
         return error_fail(error, KASO_ERROR_INVALID, "this is no saved state of a machine");
     }
     if (!only_check) {

@@ -143,6 +143,20 @@ static bool wrong(const Loading *loading, const StateField *field, const char *w
                       loading->who, field->name, what);
 }
 
+/*
+ * Times, which the tree names after their unit, can be added to and taken from others without an overflow. What was saved by us
+ * is so, but for deadlines that never come, and there 73 years are as good.
+ */
+static uint64_t bound_time(const StateField *field, uint64_t value)
+{
+    const int64_t farthest_ns = INT64_MAX / 4;
+
+    if (field->element != sizeof(int64_t) || !g_str_has_suffix(field->name, "_ns")) {
+        return value;
+    }
+    return (uint64_t)CLAMP((int64_t)value, -farthest_ns, farthest_ns);
+}
+
 static bool load_integers(const Loading *loading, const StateField *field, uint8_t *at,
                           const uint8_t *data, size_t size, GError **error)
 {
@@ -156,7 +170,7 @@ static bool load_integers(const Loading *loading, const StateField *field, uint8
             return wrong(loading, field, "has a value that cannot be", error);
         }
         if (!loading->only_check) {
-            store_integer(at + done, field->element, value);
+            store_integer(at + done, field->element, bound_time(field, value));
         }
     }
     return true;

@@ -49,7 +49,7 @@ static int64_t deadline_ns(const Apic *apic)
     if (target && target->timestamp_to_clock) {
         return target->timestamp_to_clock(apic->vcpu, apic->tsc_deadline);
     }
-    return (int64_t)MIN(apic->tsc_deadline, (uint64_t)INT64_MAX);
+    return (int64_t)MIN(apic->tsc_deadline, (uint64_t)INT64_MAX / 4);
 }
 
 /* The next end of a period; those in the past are lost. */

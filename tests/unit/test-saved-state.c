@@ -78,10 +78,35 @@ static void test_bound(void)
     machine_free(other);
 }
 
+/* Differences of times, and times some periods later, are times, whatever somebody wrote into a state. */
+static void test_times(void)
+{
+    static const int64_t values[] = { 0, -5, INT64_C(1) << 60, INT64_MAX, INT64_MIN };
+    struct Times {
+        int64_t at_ns[G_N_ELEMENTS(values)], other[G_N_ELEMENTS(values)];
+    } times, loaded = { 0 };
+    const StateField table[] = { STATE(struct Times, at_ns), STATE(struct Times, other), { 0 } };
+    g_autoptr(GByteArray) state = g_byte_array_new();
+    GError *error = NULL;
+
+    memcpy(times.at_ns, values, sizeof values);
+    memcpy(times.other, values, sizeof values);
+    state_save(table, &times, state);
+    g_assert_true(state_load(table, &loaded, "times", 0, state->data, state->len, &error));
+    g_assert_cmpmem(loaded.other, sizeof values, values, sizeof values);
+    g_assert_cmpmem(loaded.at_ns, 3 * sizeof(int64_t), values, 3 * sizeof(int64_t));
+    for (unsigned i = 3; i < G_N_ELEMENTS(values); i++) {
+        g_assert_true((loaded.at_ns[i] < 0) == (values[i] < 0));
+        g_assert_cmpint(ABS(loaded.at_ns[i]), >, values[2]);
+        g_assert_cmpint(ABS(loaded.at_ns[i]), <=, INT64_MAX / 2);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/saved-state/semihosting", test_semihosting_saved);
     g_test_add_func("/saved-state/bound", test_bound);
+    g_test_add_func("/saved-state/times", test_times);
     return g_test_run();
 }
