@@ -302,7 +302,7 @@ void x86_leave(X86Translator *t)
         IrRef address = x86_linear(t, X86_SS, offset, &imm, bytes, false);
 
         moved = value;
-        value = x86_load(t, bytes, address, imm);
+        value = x86_load_stack(t, bytes, address, imm);
     }
     x86_set_reg64(t, X86_RSP, moved);
     x86_add_sp(t, bytes);

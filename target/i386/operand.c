@@ -203,14 +203,28 @@ IrRef x86_address(X86Translator *t, unsigned bytes, bool write)
     return t->address;
 }
 
+/* In 64-bit mode the segment only tells which exception an address that is not canonical raises (SDM 1, 3.3.7.1). */
+static unsigned flags_of_access(const X86Translator *t, bool stack)
+{
+    return (t->mode & X86_MODE_ALIGN ? IR_MEM_ALIGNED : 0) | (!x86_is_code64(t) ? IR_MEM_WRAP32
+                                                              : stack           ? IR_MEM_STACK
+                                                                                : 0);
+}
+
 unsigned x86_memory_flags(const X86Translator *t)
 {
-    return (t->mode & X86_MODE_ALIGN ? IR_MEM_ALIGNED : 0) | (x86_is_code64(t) ? 0 : IR_MEM_WRAP32);
+    return flags_of_access(t, x86_segment(t) == X86_SS);
 }
 
 IrRef x86_load(X86Translator *t, unsigned bytes, IrRef address, int64_t imm)
 {
     return ir_load(t->unit, x86_type(bytes), x86_log2(bytes), x86_memory_flags(t), address, imm);
+}
+
+IrRef x86_load_stack(X86Translator *t, unsigned bytes, IrRef address, int64_t imm)
+{
+    return ir_load(t->unit, x86_type(bytes), x86_log2(bytes), flags_of_access(t, true), address,
+                   imm);
 }
 
 void x86_store(X86Translator *t, unsigned bytes, IrRef address, int64_t imm, IrRef value)
@@ -362,7 +376,8 @@ void x86_push(X86Translator *t, unsigned bytes, IrRef value)
         address = stack_pointer_bytes(t) == 2 ? x86_zext(t, 2, sp) : sp;
         address = x86_linear(t, X86_SS, address, &imm, bytes, true);
     }
-    x86_store(t, bytes, address, imm, value);
+    ir_store(t->unit, x86_type(bytes), x86_log2(bytes), flags_of_access(t, true), address, imm,
+             value);
     x86_set_reg64(t, X86_RSP, sp);
 }
 
@@ -371,5 +386,5 @@ IrRef x86_pop(X86Translator *t, unsigned bytes)
     int64_t imm = 0;
     IrRef address = x86_linear(t, X86_SS, x86_get_sp(t), &imm, bytes, false);
 
-    return x86_load(t, bytes, address, imm);
+    return x86_load_stack(t, bytes, address, imm);
 }

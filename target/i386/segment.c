@@ -30,7 +30,7 @@ bool x86_read_descriptor(X86Cpu *cpu, uint16_t selector, X86Descriptor *d)
 {
     uint32_t index = selector & 0xfff8, limit;
     uint64_t base;
-    bool ldt = selector & 4, wide;
+    bool ldt = selector & 4;
 
     if ((selector & 0xfffc) == 0 || (ldt && !(cpu->ldtr.flags & X86_SEG_P))) {
         return false;
@@ -42,13 +42,22 @@ bool x86_read_descriptor(X86Cpu *cpu, uint16_t selector, X86Descriptor *d)
     }
     d->address = base + index;
     parse_descriptor(d, x86_load_system(cpu, d->address, 8));
-    wide = x86_long_mode(cpu) && !(d->flags & X86_SEG_S);
-    if (wide) {
-        if (index + 15 > limit) {
-            return false;
-        }
-        d->base |= (uint64_t)(uint32_t)x86_load_system(cpu, d->address + 8, 4) << 32;
+    return true;
+}
+
+bool x86_read_system_descriptor(X86Cpu *cpu, uint16_t selector, X86Descriptor *d, uint64_t *upper)
+{
+    uint32_t limit = selector & 4 ? cpu->ldtr.limit : cpu->gdtr.limit;
+
+    *upper = 0;
+    if (!x86_long_mode(cpu)) {
+        return true;
     }
+    if ((selector & 0xfff8u) + 15 > limit) {
+        return false;
+    }
+    *upper = x86_load_system(cpu, d->address + 8, 8);
+    d->base |= *upper << 32;
     return true;
 }
 
@@ -211,6 +220,17 @@ static void set_system_segment(X86Segment *s, uint16_t selector, const X86Descri
         (X86Segment){ .selector = selector, .base = d->base, .limit = d->limit, .flags = d->flags };
 }
 
+/* The base of a system segment, of which the descriptor's type and presence are right. */
+static void complete_system_segment(X86Cpu *cpu, uint16_t selector, X86Descriptor *d)
+{
+    uint64_t upper;
+
+    if (!x86_read_system_descriptor(cpu, selector, d, &upper) ||
+        (x86_long_mode(cpu) && !x86_is_canonical(cpu, d->base))) {
+        x86_fault(cpu, X86_GP, selector & 0xfffc);
+    }
+}
+
 void x86_load_ldtr(X86Cpu *cpu, uint16_t selector)
 {
     X86Descriptor d;
@@ -226,6 +246,7 @@ void x86_load_ldtr(X86Cpu *cpu, uint16_t selector)
     if (!(d.flags & X86_SEG_P)) {
         x86_fault(cpu, X86_NP, selector & 0xfffc);
     }
+    complete_system_segment(cpu, selector, &d);
     set_system_segment(&cpu->ldtr, selector, &d);
 }
 
@@ -245,6 +266,7 @@ void x86_load_tr(X86Cpu *cpu, uint16_t selector)
     if (!(d.flags & X86_SEG_P)) {
         x86_fault(cpu, X86_NP, selector & 0xfffc);
     }
+    complete_system_segment(cpu, selector, &d);
     x86_store_system(cpu, d.address + 5, (d.raw >> 40 & 0xff) | 2, 1);
     d.flags |= 2 << X86_SEG_TYPE_SHIFT;
     set_system_segment(&cpu->tr, selector, &d);
@@ -340,11 +362,21 @@ static uint64_t stack_mask(const X86Cpu *cpu, const X86Segment *ss)
 
 void x86_stack_begin(X86Stack *stack, X86Cpu *cpu)
 {
-    *stack = (X86Stack){ .cpu = cpu,
-                         .sp = cpu->gpr[X86_RSP],
-                         .mask = stack_mask(cpu, &cpu->seg[X86_SS]),
-                         .segment = cpu->seg[X86_SS],
-                         .flags = x86_long_mode(cpu) ? 0 : IR_MEM_WRAP32 };
+    *stack =
+        (X86Stack){ .cpu = cpu,
+                    .sp = cpu->gpr[X86_RSP],
+                    .mask = stack_mask(cpu, &cpu->seg[X86_SS]),
+                    .segment = cpu->seg[X86_SS],
+                    .flags = IR_MEM_STACK | (x86_long_mode(cpu) ? 0 : (unsigned)IR_MEM_WRAP32) };
+}
+
+/*
+ * Pushes to another privilege level's stack are made with its rights. From user mode they are implicit supervisor accesses;
+ * supervisor mode's are explicit, so that EFLAGS.AC counts (SDM 3, 4.6.1).
+ */
+static unsigned inner_access(const X86Cpu *cpu)
+{
+    return cpu->cpl == 3 ? IR_MEM_OTHER : 0;
 }
 
 void x86_stack_begin_inner(X86Stack *stack, X86Cpu *cpu, const X86InnerStack *inner)
@@ -355,7 +387,8 @@ void x86_stack_begin_inner(X86Stack *stack, X86Cpu *cpu, const X86InnerStack *in
                                       .base = inner->segment.base,
                                       .limit = inner->segment.limit,
                                       .flags = inner->segment.flags },
-                         .flags = IR_MEM_WRAP32 | IR_MEM_OTHER };
+                         .error = inner->selector & 0xfffc,
+                         .flags = IR_MEM_WRAP32 | IR_MEM_STACK | inner_access(cpu) };
     stack->mask = inner->segment.flags & X86_SEG_B ? 0xffffffff : 0xffff;
 }
 
@@ -368,8 +401,7 @@ static uint64_t stack_address(X86Stack *stack, uint64_t sp, unsigned bytes)
         return offset;
     }
     if (!is_within(&stack->segment, offset, bytes)) {
-        x86_fault(cpu, X86_SS_FAULT,
-                  stack->flags & IR_MEM_OTHER ? stack->segment.selector & 0xfffc : 0);
+        x86_fault(cpu, X86_SS_FAULT, stack->error);
     }
     return (uint32_t)(stack->segment.base + offset);
 }
@@ -452,5 +484,6 @@ void x86_store_at_privilege(X86Cpu *cpu, uint64_t address, uint64_t value, unsig
                             unsigned cpl)
 {
     tcg_store(&cpu->tcg, address, value, bytes,
-              (cpl < 3 ? IR_MEM_OTHER : 0) | (x86_long_mode(cpu) ? 0 : IR_MEM_WRAP32));
+              IR_MEM_STACK | (cpl < 3 ? inner_access(cpu) : 0) |
+                  (x86_long_mode(cpu) ? 0 : IR_MEM_WRAP32));
 }

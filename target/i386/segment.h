@@ -34,12 +34,17 @@ void x86_sysexit(X86Cpu *cpu, unsigned bytes);
 /* Descriptors of code, data and system segments. */
 typedef struct {
     uint64_t address;          /* linear, of the descriptor */
-    uint64_t base;             /* system ones have 64 bits in long mode */
+    uint64_t base;             /* x86_read_system_descriptor: 64 bits in long mode */
     uint32_t limit, flags;     /* flags as X86Segment has them */
     uint64_t raw;
 } X86Descriptor;
 /* false: null, or beyond the table. Faults of the table's pages unwind. */
 bool x86_read_descriptor(X86Cpu *cpu, uint16_t selector, X86Descriptor *descriptor);
+/*
+ * The rest of an LDT's, a TSS's or a call gate's descriptor that x86_read_descriptor has read: in long mode they have 16 bytes.
+ * false: that lies beyond the table. upper: bytes 8 to 15, or 0.
+ */
+bool x86_read_system_descriptor(X86Cpu *cpu, uint16_t selector, X86Descriptor *descriptor, uint64_t *upper);
 static inline bool x86_is_code(uint32_t flags)
 {
     return (flags & (X86_SEG_S | X86_SEG_CODE)) == (X86_SEG_S | X86_SEG_CODE);
@@ -84,6 +89,7 @@ typedef struct {
     uint64_t mask;             /* which bits of it are the stack pointer: 16, 32 or 64 */
     X86Segment segment;
     unsigned flags;            /* for accesses: IR_MEM_* */
+    uint32_t error;            /* of #SS beyond the limit: the selector that is not loaded yet, or 0 */
 } X86Stack;
 /* On a more privileged stack, before SS has been loaded. */
 void x86_stack_begin_inner(X86Stack *stack, X86Cpu *cpu, const X86InnerStack *inner);

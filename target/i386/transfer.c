@@ -120,6 +120,7 @@ static void read_call_gate(X86Cpu *cpu, uint16_t selector, const X86Descriptor *
                            CallGate *gate)
 {
     unsigned dpl;
+    uint64_t upper;
 
     check_gate_rights(cpu, selector, d);
     gate->selector = (uint16_t)(d->raw >> 16);
@@ -127,7 +128,13 @@ static void read_call_gate(X86Cpu *cpu, uint16_t selector, const X86Descriptor *
     gate->parameters = (unsigned)(d->raw >> 32) & 31;
     gate->bytes = x86_long_mode(cpu) ? 8 : type_of(d->flags) == TYPE_CALL32 ? 4 : 2;
     if (gate->bytes == 8) {
-        gate->offset |= x86_load_system(cpu, d->address + 8, 4) << 32;
+        X86Descriptor whole = *d;
+
+        /* The upper half must not look like a descriptor of its own: its type is 0 (SDM 3, 5.8.3.1). */
+        if (!x86_read_system_descriptor(cpu, selector, &whole, &upper) || upper >> 40 & 0x1f) {
+            selector_fault(cpu, X86_GP, selector);
+        }
+        gate->offset |= upper << 32;
     } else {
         gate->offset = cut(gate->offset, gate->bytes);
     }

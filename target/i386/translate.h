@@ -124,6 +124,8 @@ static inline unsigned x86_update_flags(const X86Translator *t)
     return x86_memory_flags(t) | IR_MEM_FOR_WRITE;
 }
 IrRef x86_load(X86Translator *t, unsigned bytes, IrRef address, int64_t imm);
+/* The same through SS, whatever the memory operand's segment is. */
+IrRef x86_load_stack(X86Translator *t, unsigned bytes, IrRef address, int64_t imm);
 void x86_store(X86Translator *t, unsigned bytes, IrRef address, int64_t imm, IrRef value);
 /* descriptor.c: the selector (i64) of a segment register, or of X86_LDTR or X86_TR. */
 IrRef x86_selector_of(X86Translator *t, unsigned which);

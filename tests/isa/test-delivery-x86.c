@@ -356,6 +356,178 @@ static void test_watched_code(void)
     x86_rig_close(&rig);
 }
 
+/* The table's gates of #SS, #GP and #PF have stacks of their own, by which the handler's tells them apart. */
+enum { IST_SS = 1, IST_GP, IST_PF, IST_UD };
+
+static void set_gates(X86Rig *rig)
+{
+    static const uint8_t vectors[] = { X86_SS_FAULT, X86_GP, X86_PF, X86_UD };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(vectors); i++) {
+        store_le64(rig->ram + IDT + 16 * vectors[i],
+                   HANDLER | CODE_0 << 16 | UINT64_C(0x8e00) << 32 | (uint64_t)(i + 1) << 32);
+    }
+}
+
+static X86Vector delivered(const X86Rig *rig)
+{
+    switch ((load_le64(rig->ram + SEEN) - TASK_STACKS) / 0x100 - 2) {
+    case IST_SS:
+        return X86_SS_FAULT;
+    case IST_GP:
+        return X86_GP;
+    case IST_PF:
+        return X86_PF;
+    case IST_UD:
+        return X86_UD;
+    default:
+        return 0;
+    }
+}
+
+static uint64_t error_code(const X86Rig *rig)
+{
+    return load_le64(rig->ram + load_le64(rig->ram + SEEN));
+}
+
+/* Addresses that are not canonical: #SS when RSP or RBP is the base, unless FS or GS is the segment, and for the stack's own. */
+static void test_not_canonical(void)
+{
+    static const struct {
+        uint8_t code[5];
+        X86Vector vector;
+    } cases[] = {
+        { { 0x8b, 0x03 }, X86_GP },                /* mov eax, [rbx] */
+        { { 0x89, 0x45, 0 }, X86_SS_FAULT },       /* mov [rbp], eax */
+        { { 0x3e, 0x8b, 0x45, 0 }, X86_SS_FAULT }, /* mov eax, ds:[rbp] */
+        { { 0x36, 0x8b, 0x03 }, X86_GP },          /* mov eax, ss:[rbx] */
+        { { 0x64, 0x8b, 0x45, 0 }, X86_GP },       /* mov eax, fs:[rbp] */
+        { { 0x8b, 0x04, 0x2b }, X86_GP },          /* mov eax, [rbx + rbp] */
+        { { 0x8b, 0x04, 0x24 }, X86_SS_FAULT },    /* mov eax, [rsp] */
+        { { 0x01, 0x45, 0 }, X86_SS_FAULT },       /* add [rbp], eax */
+        { { 0x0f, 0x10, 0x45, 0 }, X86_SS_FAULT }, /* movups xmm0, [rbp] */
+        { { 0xdd, 0x45, 0 }, X86_SS_FAULT },       /* fld qword [rbp] */
+        { { 0x0f, 0xae, 0x45, 0 }, X86_SS_FAULT }, /* fxsave [rbp] */
+        { { 0x0f, 0xc7, 0x4d, 0 }, X86_SS_FAULT }, /* cmpxchg8b [rbp] */
+        { { 0xa5 }, X86_GP },                      /* movsd */
+        { { 0x50 }, X86_SS_FAULT },                /* push rax */
+        { { 0x58 }, X86_SS_FAULT },                /* pop rax */
+        { { 0xff, 0x33 }, X86_GP },                /* push [rbx] */
+        { { 0xe8, 0, 0, 0, 0 }, X86_SS_FAULT },    /* call */
+        { { 0xc3 }, X86_SS_FAULT },                /* ret */
+        { { 0xc9 }, X86_SS_FAULT },                /* leave */
+        { { 0x9c }, X86_SS_FAULT },                /* pushf */
+        { { 0x9d }, X86_SS_FAULT },                /* popf */
+        { { 0xcb }, X86_SS_FAULT },                /* retf */
+        { { 0xcf }, X86_SS_FAULT },                /* iret */
+        { { 0x0f, 0xa1 }, X86_SS_FAULT },          /* pop fs */
+        { { 0xc8, 0, 0, 0 }, X86_SS_FAULT },       /* enter */
+        { { 0x0f, 0x0b }, X86_UD }, /* its gate has a stack: nothing is pushed through RSP */
+    };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+        X86Rig rig;
+
+        prepare(&rig);
+        set_gates(&rig);
+        memcpy(rig.ram + CODE, cases[i].code, sizeof cases[i].code);
+        rig.cpu->gpr[X86_RBX] = rig.cpu->gpr[X86_RBP] = rig.cpu->gpr[X86_RSP] = UINT64_C(1) << 60;
+        rig.cpu->gpr[X86_RSI] = rig.cpu->gpr[X86_RDI] = UINT64_C(1) << 60;
+        x86_rig_run(&rig, CODE);
+        g_test_message("%02x %02x", cases[i].code[0], cases[i].code[1]);
+        g_assert_cmpuint(delivered(&rig), ==, cases[i].vector);
+        x86_rig_close(&rig);
+    }
+}
+
+/* A stack that is the user's: with EFLAGS.AC set SMAP lets supervisor mode's exceptions push to it, but not those of user mode. */
+static void test_frames_under_smap(void)
+{
+    enum { PAGES_1G = 0x3ff1000, PAGES_2M = 0x3fe0000, USER = 0x400000 };
+
+    for (unsigned ac = 0; ac < 2; ac++) {
+        uint64_t frame = USER + 0x1000 - FRAME_BYTES;
+        X86Rig rig;
+
+        prepare(&rig);
+        set_gates(&rig);
+        for (unsigned i = 0; i < 512; i++) {
+            store_le64(rig.ram + PAGES_2M + 8 * i, (uint64_t)i << 21 | (i == 2 ? 0x87 : 0x83));
+        }
+        store_le64(rig.ram + PAGES_1G, PAGES_2M | 7);
+        store_le64(rig.ram + IDT + 16 * X86_UD, HANDLER | CODE_0 << 16 | UINT64_C(0x8e00) << 32);
+        memcpy(rig.ram + CODE, (uint8_t[]){ 0x0f, 0x0b }, 2);
+        rig.cpu->cr4 |= CR4_SMAP;
+        rig.cpu->eflags |= ac ? EFLAGS_AC : 0;
+        rig.cpu->gpr[X86_RSP] = USER + 0x1000;
+        x86_rig_run(&rig, CODE);
+        if (ac) {
+            g_assert_cmphex(load_le64(rig.ram + SEEN), ==, frame);
+        } else {
+            g_assert_cmpuint(delivered(&rig), ==, X86_PF);
+            g_assert_cmphex(error_code(&rig), ==, 3);
+        }
+        x86_rig_close(&rig);
+    }
+}
+
+/*
+ * Long mode's descriptors of 16 bytes: only LLDT, LTR and far transfers want the upper half, which has to lie in the table. Its
+ * address must be canonical, and in a call gate its type 0.
+ */
+static void test_wide_descriptors(void)
+{
+    enum { SYSTEM = 0x30, UPPER_TYPE = 0x100 };
+    static const struct {
+        uint8_t code[8];
+        uint8_t type, upper;
+        uint32_t high, fourth;
+        bool fault;
+    } cases[] = {
+        { { 0x0f, 0x02, 0xc8 }, 2, false, 0, 0, false }, /* lar ecx, eax */
+        { { 0x0f, 0x03, 0xc8 }, 9, false, 0, 0, false }, /* lsl ecx, eax */
+        { { 0x0f, 0x00, 0xd0 }, 2, false, 0, 0, true },  /* lldt ax */
+        { { 0x0f, 0x00, 0xd0 }, 2, true, 0, 0, false },
+        { { 0x0f, 0x00, 0xd0 }, 2, true, 0x8000, 0, true },
+        { { 0x0f, 0x00, 0xd8 }, 9, false, 0, 0, true }, /* ltr ax */
+        { { 0x0f, 0x00, 0xd8 }, 9, true, 0, 0, false },
+        { { 0x0f, 0x00, 0xd8 }, 9, true, 0x8000, 0, true },
+        { { 0xff, 0x2b }, 12, false, 0, 0, true }, /* jmp far [rbx] */
+        { { 0xff, 0x2b }, 12, true, 0, 0, false },
+        { { 0xff, 0x2b }, 12, true, 0, UPPER_TYPE, true },
+        { { 0xff, 0x2b }, 12, true, 0x8000, 0, true },
+    };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+        bool gate = cases[i].type == 12;
+        unsigned code = cases[i].code[1];
+        X86Rig rig;
+
+        prepare(&rig);
+        set_gates(&rig);
+        memcpy(rig.ram + CODE, cases[i].code, sizeof cases[i].code);
+        memcpy(rig.ram + CODE + (gate ? 2 : 3), (uint8_t[]){ 0x0f, 0x0b }, 2);
+        memcpy(rig.ram + CODE + 0x100, (uint8_t[]){ 0x0f, 0x0b }, 2);
+        store_le64(rig.ram + GDT + SYSTEM, (gate ? (CODE + 0x100) | CODE_0 << 16 : 0x67 | TSS << 16) |
+                                               (uint64_t)(0x80 | cases[i].type) << 40);
+        store_le32(rig.ram + GDT + SYSTEM + 8, cases[i].high);
+        store_le32(rig.ram + GDT + SYSTEM + 12, cases[i].fourth);
+        rig.cpu->gdtr.limit = SYSTEM + (cases[i].upper ? 15 : 14);
+        rig.cpu->gpr[X86_RAX] = SYSTEM;
+        rig.cpu->gpr[X86_RBX] = SEEN + 0x100;
+        store_le16(rig.ram + SEEN + 0x100 + 4, SYSTEM);
+        x86_rig_run(&rig, CODE);
+        g_test_message("case %u", i);
+        g_assert_cmpuint(delivered(&rig), ==, cases[i].fault ? X86_GP : X86_UD);
+        if (cases[i].fault) {
+            g_assert_cmphex(error_code(&rig), ==, gate && cases[i].high ? 0 : SYSTEM);
+        } else if (code == 2 || code == 3) {
+            g_assert_cmphex(rig.cpu->gpr[X86_RCX], ==, code == 2 ? 0x8200 : 0x67);
+        }
+        x86_rig_close(&rig);
+    }
+}
+
 static gboolean post_nmi(void *opaque)
 {
     Vcpu *vcpu = opaque;
@@ -409,6 +581,9 @@ int main(int argc, char **argv)
     g_test_add_func("/delivery-x86/msrs", test_msrs);
     g_test_add_func("/delivery-x86/sysret", test_sysret);
     g_test_add_func("/delivery-x86/watched-code", test_watched_code);
+    g_test_add_func("/delivery-x86/not-canonical", test_not_canonical);
+    g_test_add_func("/delivery-x86/frames-under-smap", test_frames_under_smap);
+    g_test_add_func("/delivery-x86/wide-descriptors", test_wide_descriptors);
     g_test_add_func("/delivery-x86/lock-is-seen-free", test_lock_is_seen_free);
     return g_test_run();
 }
