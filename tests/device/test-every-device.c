@@ -145,6 +145,18 @@ static GByteArray *copy_state(Device *device)
     return out;
 }
 
+/* A bool has but two values. */
+static void poison_integers(const StateField *field, uint8_t *at, size_t size)
+{
+    if (field->element != 1 || field->most != 1) {
+        memset(at, POISON, size);
+        return;
+    }
+    for (size_t i = 0; i < size; i++) {
+        at[i] = !at[i];
+    }
+}
+
 /* Fields that are plain bytes get others; hooks, timers and buffers are left, and what a reset keeps if `for_reset`. */
 static void poison_fields(const StateField *fields, void *instance, bool for_reset)
 {
@@ -156,7 +168,7 @@ static void poison_fields(const StateField *fields, void *instance, bool for_res
             continue;
         }
         if (f->kind == STATE_KIND_INTEGERS) {
-            memset(at, POISON, size);
+            poison_integers(f, at, size);
         } else if (f->kind == STATE_KIND_STRUCTS) {
             for (uint8_t *end = at + size; at < end; at += f->element) {
                 poison_fields(f->fields, at, for_reset);
