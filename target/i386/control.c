@@ -416,9 +416,8 @@ void x86_set_dr(X86Cpu *cpu, unsigned n, uint64_t value)
             x86_fault(cpu, X86_GP, 0);
         }
         value = n == 6 ? (value & 0xe00f) | DR6_FIXED : (value & 0xffff2bff) | DR7_FIXED;
-    } else if (x86_code64(cpu) && !x86_is_canonical(cpu, value)) {
-        x86_fault(cpu, X86_GP, 0);
     }
+    /* Addresses need not be canonical (SDM 3, 18.2.6). */
     cpu->dr[n] = value;
     if (n != 6) {
         /* Watched pages must miss. */

@@ -285,6 +285,7 @@ typedef struct X86Cpu {
     uint64_t pending_debug;    /* DR6 bits of a trap to be raised before the next instruction */
     bool alone;                /* an instruction that hits a watchpoint is a unit of its own */
     bool step_settled;         /* this instruction has seen to the trap of TF itself */
+    bool resume_loaded;        /* it is an IRET that has loaded RF, for the next one */
 
     uint64_t mode;             /* current key, kept by x86_update_mode */
     X86Fault fault;

@@ -567,7 +567,7 @@ void x86_take_fault(X86Cpu *cpu, X86Vector vector, uint32_t error_code)
     }
     /* What the instruction has hit so far, it will hit again. */
     cpu->pending_debug = 0;
-    cpu->alone = cpu->step_settled = false;
+    cpu->alone = cpu->step_settled = cpu->resume_loaded = false;
     cpu->shadow = 0;
     take(cpu, vector, BY_EXCEPTION, error_code, x86_eip(cpu));
 }
@@ -669,10 +669,11 @@ void x86_insn_done(TcgState *env, uint64_t mode)
         x86_update_mode(cpu);
         x86_check_interrupts(cpu);
     }
-    if (cpu->eflags & EFLAGS_RF) {
+    if ((cpu->eflags & EFLAGS_RF) && !cpu->resume_loaded) {
         cpu->eflags &= ~(uint64_t)EFLAGS_RF;
         x86_update_mode(cpu);
     }
+    cpu->resume_loaded = false;
     if ((step || traps) && cpu->shadow != X86_SHADOW_STACK) {
         x86_debug_trap(cpu, traps | (step ? DR6_BS : 0));
     }

@@ -489,7 +489,7 @@ static uint64_t watchpoints_hit(const X86Cpu *cpu, uint64_t address, unsigned si
         uint64_t start = cpu->dr[i] & ~(bytes - 1);
 
         if (access != TCG_FETCH && (kind == 3 || (kind == 1 && access == TCG_WRITE)) &&
-            address < start + bytes && start < address + MAX(size, 1u)) {
+            (address - start < bytes || start - address < MAX(size, 1u))) {
             hits |= UINT64_C(1) << i;
             enabled = enabled || (cpu->dr[7] >> (2 * i) & 3);
         }

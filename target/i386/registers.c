@@ -410,6 +410,7 @@ const StateField x86_state[] = {
     STATE_STRUCT(X86Cpu, svm, svm_fields),
     STATE(X86Cpu, tcg.insn_count),
     STATE_DERIVED(X86Cpu, step_settled), /* within an instruction */
+    STATE_DERIVED(X86Cpu, resume_loaded),
     STATE_DERIVED(X86Cpu, delivering_external),
     STATE_DERIVED(X86Cpu, vcpu),
     STATE_DERIVED(X86Cpu, ferr),         /* wiring */
@@ -427,7 +428,7 @@ void x86_state_loaded(Vcpu *vcpu)
     X86Cpu *cpu = x86_cpu(vcpu);
 
     cpu->fault = (X86Fault){ 0 };
-    cpu->step_settled = false;
+    cpu->step_settled = cpu->resume_loaded = false;
     cpu->df = cpu->df < 0 ? -1 : 1;
     cpu->eflags = (cpu->eflags & UINT32_MAX & ~(uint64_t)(EFLAGS_STATUS | EFLAGS_DF)) | EFLAGS_ONE;
     cpu->irq_waiting = cpu->irq_waiting != 0;

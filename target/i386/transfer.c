@@ -572,6 +572,8 @@ static void iret_protected(X86Cpu *cpu, unsigned bytes)
 
 void x86_interrupt_return(X86Cpu *cpu, unsigned bytes, uint64_t next_eip)
 {
+    bool alone = cpu->mode & TCG_MODE_ONE;
+
     if (!(cpu->cr0 & CR0_PE) || (cpu->eflags & EFLAGS_VM)) {
         iret_real(cpu, bytes);
     } else if (cpu->eflags & EFLAGS_NT) {
@@ -583,6 +585,8 @@ void x86_interrupt_return(X86Cpu *cpu, unsigned bytes, uint64_t next_eip)
     } else {
         iret_protected(cpu, bytes);
     }
+    /* Of other units nobody asks, and RF makes the next instruction one that is executed alone. */
+    cpu->resume_loaded = alone && (cpu->eflags & EFLAGS_RF);
     cpu->nmi_blocked = false;
     x86_check_interrupts(cpu);
 }

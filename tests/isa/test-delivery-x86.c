@@ -508,8 +508,9 @@ static void test_wide_descriptors(void)
         memcpy(rig.ram + CODE, cases[i].code, sizeof cases[i].code);
         memcpy(rig.ram + CODE + (gate ? 2 : 3), (uint8_t[]){ 0x0f, 0x0b }, 2);
         memcpy(rig.ram + CODE + 0x100, (uint8_t[]){ 0x0f, 0x0b }, 2);
-        store_le64(rig.ram + GDT + SYSTEM, (gate ? (CODE + 0x100) | CODE_0 << 16 : 0x67 | TSS << 16) |
-                                               (uint64_t)(0x80 | cases[i].type) << 40);
+        store_le64(rig.ram + GDT + SYSTEM,
+                   (gate ? (CODE + 0x100) | CODE_0 << 16 : 0x67 | TSS << 16) |
+                       (uint64_t)(0x80 | cases[i].type) << 40);
         store_le32(rig.ram + GDT + SYSTEM + 8, cases[i].high);
         store_le32(rig.ram + GDT + SYSTEM + 12, cases[i].fourth);
         rig.cpu->gdtr.limit = SYSTEM + (cases[i].upper ? 15 : 14);
@@ -526,6 +527,55 @@ static void test_wide_descriptors(void)
         }
         x86_rig_close(&rig);
     }
+}
+
+/* RF that an IRET loads is for the next instruction: a trap behind the IRET pushes it. */
+static void test_resume_flag_of_iret(void)
+{
+    for (unsigned resume = 0; resume < 2; resume++) {
+        const uint64_t frame[] = { CODE + 0x10, CODE_0, resume ? EFLAGS_RF | 2 : 2, STACK, 0 };
+        X86Rig rig;
+
+        prepare(&rig);
+        memcpy(rig.ram + CODE, (uint8_t[]){ 0x48, 0xcf }, 2);
+        for (unsigned i = 0; i < G_N_ELEMENTS(frame); i++) {
+            store_le64(rig.ram + STACK - 0x100 + 8 * i, frame[i]);
+        }
+        store_le64(rig.ram + IDT + 16 * X86_DB, HANDLER | CODE_0 << 16 | UINT64_C(0x8e00) << 32);
+        rig.cpu->gpr[X86_RSP] = STACK - 0x100;
+        rig.cpu->eflags |= EFLAGS_TF;
+        x86_rig_run(&rig, CODE);
+        g_assert_cmphex(load_le64(rig.ram + STACK - FRAME_BYTES), ==, CODE + 0x10);
+        g_assert_cmphex(load_le64(rig.ram + STACK - FRAME_BYTES + 16), ==, frame[2]);
+        x86_rig_close(&rig);
+    }
+}
+
+/* Addresses of breakpoints need not be canonical, and may be the last ones. */
+static void test_breakpoint_addresses(void)
+{
+    /* mov dr1, rax; mov dr0, rbx; mov ecx, [rbx] */
+    static const uint8_t code[] = { 0x0f, 0x23, 0xc8, 0x0f, 0x23, 0xc3, 0x8b, 0x0b };
+    enum { DIRECTORY = 0x3fe0000, TABLES = 0x3ff0000, PDPT = 0x3ff1000 };
+    X86Rig rig;
+
+    prepare(&rig);
+    set_gates(&rig);
+    /* The last two MiB of all are the first ones. */
+    store_le64(rig.ram + TABLES + 8 * 511, PDPT | 7);
+    store_le64(rig.ram + PDPT + 8 * 511, DIRECTORY | 7);
+    store_le64(rig.ram + DIRECTORY + 8 * 511, 0x87);
+    memcpy(rig.ram + CODE, code, sizeof code);
+    store_le64(rig.ram + IDT + 16 * X86_DB, HANDLER | CODE_0 << 16 | UINT64_C(0x8e00) << 32);
+    rig.cpu->gpr[X86_RAX] = UINT64_C(1) << 63;
+    rig.cpu->gpr[X86_RBX] = UINT64_MAX - 7;
+    x86_set_dr(rig.cpu, 7, 1 | 11 << 16); /* 8 bytes, read or written */
+    x86_rig_run(&rig, CODE);
+    g_assert_cmphex(load_le64(rig.ram + SEEN), ==, STACK - FRAME_BYTES);
+    g_assert_cmphex(load_le64(rig.ram + STACK - FRAME_BYTES), ==, CODE + sizeof code);
+    g_assert_cmphex(rig.cpu->dr[6] & 0xf, ==, 1);
+    g_assert_cmphex(rig.cpu->dr[1], ==, UINT64_C(1) << 63);
+    x86_rig_close(&rig);
 }
 
 static gboolean post_nmi(void *opaque)
@@ -584,6 +634,8 @@ int main(int argc, char **argv)
     g_test_add_func("/delivery-x86/not-canonical", test_not_canonical);
     g_test_add_func("/delivery-x86/frames-under-smap", test_frames_under_smap);
     g_test_add_func("/delivery-x86/wide-descriptors", test_wide_descriptors);
+    g_test_add_func("/delivery-x86/resume-flag-of-iret", test_resume_flag_of_iret);
+    g_test_add_func("/delivery-x86/breakpoint-addresses", test_breakpoint_addresses);
     g_test_add_func("/delivery-x86/lock-is-seen-free", test_lock_is_seen_free);
     return g_test_run();
 }
