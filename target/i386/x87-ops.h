@@ -6,20 +6,52 @@
 #include "target/i386/x87.h"
 
 /* By ModRM.reg of D8; 2 and 3 compare. */
-typedef enum { X87_ADD, X87_MUL, X87_COM, X87_COMP, X87_SUB, X87_SUBR, X87_DIV, X87_DIVR } X87Operation;
+typedef enum {
+    X87_ADD,
+    X87_MUL,
+    X87_COM,
+    X87_COMP,
+    X87_SUB,
+    X87_SUBR,
+    X87_DIV,
+    X87_DIVR
+} X87Operation;
 typedef enum { X87_CHS, X87_ABS, X87_F2XM1, X87_SQRT, X87_RNDINT, X87_SIN, X87_COS } X87Unary;
 typedef enum { X87_YL2X, X87_ATAN, X87_PREM1, X87_PREM, X87_YL2XP1, X87_SCALE } X87Binary;
 typedef enum { X87_TAN, X87_XTRACT, X87_SINCOS } X87Pushing;
 typedef enum { X87_F32, X87_F64, X87_I16, X87_I32, X87_I64, X87_BCD, X87_F80 } X87Format;
 enum { X87_C0 = 0x100, X87_C1 = 0x200, X87_C2 = 0x400, X87_C3 = 0x4000 };
 
-X87Register *x87_st(X86Cpu *cpu, unsigned i);
-bool x87_is_empty(const X86Cpu *cpu, unsigned i);
-void x87_put(X86Cpu *cpu, unsigned i, X87Register value);
-bool x87_push(X86Cpu *cpu, X87Register value);
-void x87_pop(X86Cpu *cpu);
+static inline X87Register *x87_st(X86Cpu *cpu, unsigned i)
+{
+    return &cpu->x87.st[(cpu->x87.top + i) & 7];
+}
 
-void x87_arithmetic(X86Cpu *cpu, X87Operation op, unsigned to, X87Register y, bool y_empty, uint16_t noted);
+static inline bool x87_is_empty(const X86Cpu *cpu, unsigned i)
+{
+    return !(cpu->x87.valid >> ((cpu->x87.top + i) & 7) & 1);
+}
+
+static inline void x87_put(X86Cpu *cpu, unsigned i, X87Register value)
+{
+    X87Register *to = x87_st(cpu, i);
+
+    to->significand = value.significand;
+    to->sign_exponent = value.sign_exponent;
+    cpu->x87.valid |= (uint8_t)(1u << ((cpu->x87.top + i) & 7));
+}
+
+static inline void x87_pop(X86Cpu *cpu)
+{
+    cpu->x87.valid &= (uint8_t) ~(1u << cpu->x87.top);
+    cpu->x87.top = (cpu->x87.top + 1) & 7;
+}
+
+/* false: it was not pushed. */
+bool x87_push(X86Cpu *cpu, X87Register value);
+
+void x87_arithmetic(X86Cpu *cpu, X87Operation op, unsigned to, X87Register y, bool y_empty,
+                    uint16_t noted);
 /* C3 C2 C0 of comparing ST(0) with y. */
 uint16_t x87_compare(X86Cpu *cpu, X87Register y, bool y_empty, bool quiet, uint16_t noted);
 void x87_unary(X86Cpu *cpu, X87Unary op);

@@ -9,23 +9,7 @@
 #include "target/i386/exception.h"
 
 enum { IE = 1, DE = 2, ZE = 4, OE = 8, UE = 16, PE = 32, SF = 64, EXCEPTIONS = 63, C1 = 0x200 };
-enum { CONDITIONS = 0x4700 };
-
-X87Register *x87_st(X86Cpu *cpu, unsigned i)
-{
-    return &cpu->x87.st[(cpu->x87.top + i) & 7];
-}
-
-static bool is_empty(const X86Cpu *cpu, unsigned i)
-{
-    return !(cpu->x87.valid >> ((cpu->x87.top + i) & 7) & 1);
-}
-
-void x87_pop(X86Cpu *cpu)
-{
-    cpu->x87.valid &= (uint8_t) ~(1u << cpu->x87.top);
-    cpu->x87.top = (cpu->x87.top + 1) & 7;
-}
+enum { ES = 0x80, CONDITIONS = 0x4700 };
 
 static const X87Register indefinite = { .significand = UINT64_C(0xc000000000000000),
                                         .sign_exponent = 0xffff };
@@ -40,7 +24,9 @@ static bool note(X86Cpu *cpu, unsigned status)
         status &= IE | DE | ZE | SF;
     }
     cpu->x87.status |= status & (EXCEPTIONS | SF);
-    x87_set_control_word(cpu, cpu->x87.control);
+    if (unmasked) {
+        x87_set_control_word(cpu, cpu->x87.control);
+    }
     return unmasked & (IE | DE | ZE);
 }
 
@@ -50,16 +36,6 @@ static bool stack_fault(X86Cpu *cpu, bool overflow)
     cpu->x87.status &= (uint16_t)~C1;
     cpu->x87.status |= overflow ? C1 : 0;
     return note(cpu, IE | SF);
-}
-
-/* Puts a value into ST(i). */
-void x87_put(X86Cpu *cpu, unsigned i, X87Register value)
-{
-    X87Register *to = x87_st(cpu, i);
-
-    to->significand = value.significand;
-    to->sign_exponent = value.sign_exponent;
-    cpu->x87.valid |= (uint8_t)(1u << ((cpu->x87.top + i) & 7));
 }
 
 /* false: it was not pushed. */
@@ -79,31 +55,54 @@ bool x87_push(X86Cpu *cpu, X87Register value)
 }
 
 /*
- * The host's x87, clean before and after. Overflow and underflow are masked only if the guest does: the result is another
- * one. No waiting instruction may follow before FNCLEX.
+ * The host's x87 has no values and the control word that the ABI wants before and after, and notes nothing but PE: to clear that
+ * each time would cost more than what is computed, and it says nothing new while the guest's is set. Overflow and underflow are
+ * masked only if the guest does: the result is another one. ES is set then, and no waiting instruction may follow before FNCLEX.
  */
+enum { USUAL_CONTROL = 0x37f };
+
+static void set_host_control(uint16_t control)
+{
+    __asm__ volatile("fldcw %0" : : "m"(control));
+}
+
 static uint16_t begin_host(const X86Cpu *cpu)
 {
     uint16_t control = cpu->x87.control | IE | DE | ZE | PE;
 
-    __asm__ volatile("fninit; fldcw %0" : : "m"(control));
+    if (!(cpu->x87.status & PE)) {
+        __asm__ volatile("fnclex");
+    }
+    if (control != USUAL_CONTROL) {
+        set_host_control(control);
+    }
     return control;
 }
 
-static uint16_t end_host(void)
+/* status: what was noted. */
+static void end_host(uint16_t control, uint16_t status)
 {
-    static const uint16_t usual = 0x37f;
-    uint16_t status;
-
-    __asm__ volatile("fnstsw %0; fninit; fldcw %1" : "=m"(status) : "m"(usual));
-    return status;
+    if (status & ES) {
+        __asm__ volatile("fninit");
+    } else {
+        if (status & (EXCEPTIONS | SF) & ~PE) {
+            __asm__ volatile("fnclex");
+        }
+        if (control != USUAL_CONTROL) {
+            set_host_control(USUAL_CONTROL);
+        }
+    }
 }
 
 #define LOAD(value)  "fldt " value "; "
 #define STORE(value) "fstpt " value "; "
+/* The status to %1, and the store may wait. */
+#define NOTED(store) "fnstsw %1; testb $0x80, %b1; jz 1f; fnclex; 1: " store
 #define BINARY(code)                                                                               \
-    __asm__ volatile(LOAD("%2") LOAD("%1") code "; fnstsw %3; fnclex; " STORE("%0")                \
-                     : "=m"(result), "+m"(x), "+m"(y), "=m"(status))
+    __asm__ volatile(LOAD("%3") LOAD("%2") code "; " NOTED(STORE("%0")) "fstp %%st(0)"             \
+                     : "=m"(result), "=a"(status)                                                  \
+                     : "m"(x), "m"(y)                                                              \
+                     : "cc")
 
 /* x op y, where y is on top: FADD and so on. */
 static X87Register arithmetic(X87Operation op, X87Register x, X87Register y, uint16_t *status_out)
@@ -162,45 +161,40 @@ static uint16_t also_noted(X86Cpu *cpu, uint16_t noted, uint16_t status)
 void x87_arithmetic(X86Cpu *cpu, X87Operation op, unsigned to, X87Register y, bool y_empty,
                     uint16_t noted)
 {
-    uint16_t status;
+    uint16_t status, control;
     X87Register result;
 
-    if (is_empty(cpu, to) || y_empty) {
+    if (x87_is_empty(cpu, to) || y_empty) {
         if (!stack_fault(cpu, false)) {
             x87_put(cpu, to, indefinite);
         }
         return;
     }
-    begin_host(cpu);
+    control = begin_host(cpu);
     result = arithmetic(op, *x87_st(cpu, to), y, &status);
-    end_host();
+    end_host(control, status);
     finish(cpu, status | also_noted(cpu, noted, status), to, result);
-}
-
-bool x87_is_empty(const X86Cpu *cpu, unsigned i)
-{
-    return is_empty(cpu, i);
 }
 
 /* Compares ST(0) with y; quiet: a quiet NaN is no invalid operation. Conditions in status. */
 uint16_t x87_compare(X86Cpu *cpu, X87Register y, bool y_empty, bool quiet, uint16_t noted)
 {
     X87Register x = *x87_st(cpu, 0);
-    uint16_t status;
+    uint16_t status, control;
 
-    if (is_empty(cpu, 0) || y_empty) {
+    if (x87_is_empty(cpu, 0) || y_empty) {
         stack_fault(cpu, false);
         return X87_C3 | X87_C2 | X87_C0;
     }
-    begin_host(cpu);
+    control = begin_host(cpu);
     if (quiet) {
         __asm__ volatile(LOAD("%2") LOAD("%1") "fucompp; fnstsw %0"
-                         : "=m"(status)
+                         : "=a"(status)
                          : "m"(x), "m"(y));
     } else {
-        __asm__ volatile(LOAD("%2") LOAD("%1") "fcompp; fnstsw %0" : "=m"(status) : "m"(x), "m"(y));
+        __asm__ volatile(LOAD("%2") LOAD("%1") "fcompp; fnstsw %0" : "=a"(status) : "m"(x), "m"(y));
     }
-    end_host();
+    end_host(control, status);
     status |= also_noted(cpu, noted, status);
     cpu->x87.status &= (uint16_t)~C1;
     note(cpu, status & EXCEPTIONS);
@@ -208,8 +202,10 @@ uint16_t x87_compare(X86Cpu *cpu, X87Register y, bool y_empty, bool quiet, uint1
 }
 
 #define ONE(code)                                                                                  \
-    __asm__ volatile(LOAD("%1") code "; fnstsw %2; fnclex; " STORE("%0")                           \
-                     : "=m"(result), "+m"(x), "=m"(status))
+    __asm__ volatile(LOAD("%2") code "; " NOTED(STORE("%0"))                                       \
+                     : "=m"(result), "=a"(status)                                                  \
+                     : "m"(x)                                                                      \
+                     : "cc")
 
 /* ST(0) = f(ST(0)) */
 static X87Register unary(X87Unary op, X87Register x, uint16_t *status_out)
@@ -245,21 +241,21 @@ static X87Register unary(X87Unary op, X87Register x, uint16_t *status_out)
 
 void x87_unary(X86Cpu *cpu, X87Unary op)
 {
-    uint16_t status;
+    uint16_t status, control;
     X87Register result;
 
     if (op == X87_SIN || op == X87_COS) {
         cpu->x87.status &= (uint16_t)~X87_C2;
     }
-    if (is_empty(cpu, 0)) {
+    if (x87_is_empty(cpu, 0)) {
         if (!stack_fault(cpu, false)) {
             x87_put(cpu, 0, indefinite);
         }
         return;
     }
-    begin_host(cpu);
+    control = begin_host(cpu);
     result = unary(op, *x87_st(cpu, 0), &status);
-    end_host();
+    end_host(control, status);
     if (op == X87_SIN || op == X87_COS) {
         cpu->x87.status = (cpu->x87.status & (uint16_t)~X87_C2) | (status & X87_C2);
     }
@@ -268,19 +264,21 @@ void x87_unary(X86Cpu *cpu, X87Unary op)
 
 /* x is ST(0), y is ST(1). The result is on top; `pops`: in y's place. */
 #define TWO(code)                                                                                  \
-    __asm__ volatile(LOAD("%2") LOAD("%1") code "; fnstsw %3; fnclex; " STORE("%0") "fninit"       \
-                     : "=m"(result), "+m"(x), "+m"(y), "=m"(status))
+    __asm__ volatile(LOAD("%3") LOAD("%2") code "; " NOTED(STORE("%0")) "fninit"                   \
+                     : "=m"(result), "=a"(status)                                                  \
+                     : "m"(x), "m"(y)                                                              \
+                     : "cc")
 
 void x87_binary(X86Cpu *cpu, X87Binary op)
 {
     bool pops = op == X87_YL2X || op == X87_ATAN || op == X87_YL2XP1;
     X87Register result = { 0 }, x = *x87_st(cpu, 0), y = *x87_st(cpu, 1);
-    uint16_t status = 0;
+    uint16_t status = 0, control;
 
     if (op == X87_PREM || op == X87_PREM1) {
         cpu->x87.status &= (uint16_t)~X87_C2;
     }
-    if (is_empty(cpu, 0) || is_empty(cpu, 1)) {
+    if (x87_is_empty(cpu, 0) || x87_is_empty(cpu, 1)) {
         if (!stack_fault(cpu, false)) {
             x87_put(cpu, pops, indefinite);
             if (pops) {
@@ -289,7 +287,7 @@ void x87_binary(X86Cpu *cpu, X87Binary op)
         }
         return;
     }
-    begin_host(cpu);
+    control = begin_host(cpu);
     switch (op) {
     case X87_YL2X:
         TWO("fyl2x");
@@ -309,7 +307,7 @@ void x87_binary(X86Cpu *cpu, X87Binary op)
     default:
         TWO("fscale");
     }
-    end_host();
+    end_host(control, status);
     cpu->x87.status &= (uint16_t)~C1;
     if ((op == X87_PREM || op == X87_PREM1) && !is_nan(&result) &&
         !(status & ~cpu->x87.control & DE)) {
@@ -328,21 +326,21 @@ void x87_binary(X86Cpu *cpu, X87Binary op)
 void x87_pushing(X86Cpu *cpu, X87Pushing op)
 {
     X87Register x = *x87_st(cpu, 0), low = { 0 }, high = { 0 };
-    bool full = !is_empty(cpu, 7);
-    uint16_t status = 0;
+    bool full = !x87_is_empty(cpu, 7);
+    uint16_t status = 0, control;
 
     if (op != X87_XTRACT) {
         cpu->x87.status &= (uint16_t)~X87_C2;
     }
-    if (is_empty(cpu, 0) || full) {
-        if (!stack_fault(cpu, full && !is_empty(cpu, 0))) {
+    if (x87_is_empty(cpu, 0) || full) {
+        if (!stack_fault(cpu, full && !x87_is_empty(cpu, 0))) {
             x87_put(cpu, 0, indefinite);
             cpu->x87.top = (cpu->x87.top - 1) & 7;
             x87_put(cpu, 0, indefinite);
         }
         return;
     }
-    begin_host(cpu);
+    control = begin_host(cpu);
     switch (op) {
     case X87_TAN:
         __asm__ volatile(LOAD("%1") "fptan; fnstsw %0; fnclex" : "=m"(status) : "m"(x));
@@ -357,7 +355,7 @@ void x87_pushing(X86Cpu *cpu, X87Pushing op)
     if (!(status & X87_C2) || op == X87_XTRACT) {
         __asm__ volatile(STORE("%0") : "=m"(low));
     }
-    end_host();
+    end_host(control, status);
     cpu->x87.status &= (uint16_t)~C1;
     if (op != X87_XTRACT) {
         cpu->x87.status = (cpu->x87.status & (uint16_t)~X87_C2) | (status & X87_C2);
@@ -379,10 +377,8 @@ void x87_examine(X86Cpu *cpu)
     X87Register x = *x87_st(cpu, 0);
     uint16_t status;
 
-    begin_host(cpu);
-    __asm__ volatile(LOAD("%1") "fxam; fnstsw %0; fnclex" : "=m"(status) : "m"(x));
-    end_host();
-    if (is_empty(cpu, 0)) {
+    __asm__ volatile(LOAD("%1") "fxam; fnstsw %0; fstp %%st(0)" : "=a"(status) : "m"(x));
+    if (x87_is_empty(cpu, 0)) {
         status = (status & C1) | X87_C3 | X87_C0;
     }
     cpu->x87.status = (cpu->x87.status & (uint16_t)~CONDITIONS) | (status & CONDITIONS);
@@ -392,9 +388,9 @@ void x87_examine(X86Cpu *cpu)
 X87Register x87_constant(X86Cpu *cpu, unsigned n)
 {
     X87Register result = { 0 };
+    uint16_t control = begin_host(cpu);
 
 #define CONSTANT(code) __asm__ volatile(code "; " STORE("%0") : "=m"(result))
-    begin_host(cpu);
     switch (n) {
     case 0:
         CONSTANT("fld1");
@@ -417,7 +413,7 @@ X87Register x87_constant(X86Cpu *cpu, unsigned n)
     default:
         CONSTANT("fldz");
     }
-    end_host();
+    end_host(control, 0);
     return result;
 }
 
@@ -425,13 +421,10 @@ X87Register x87_constant(X86Cpu *cpu, unsigned n)
 X87Register x87_from_memory(X86Cpu *cpu, X87Format format, uint64_t value, uint16_t *status)
 {
     X87Register result = { 0 };
+    uint16_t control = begin_host(cpu);
 
 #define FROM(code)                                                                                 \
-    __asm__ volatile(code " %1; fnstsw %2; " STORE("%0")                                           \
-                     : "=m"(result)                                                                \
-                     : "m"(value), "m"(*status)                                                    \
-                     : "memory")
-    begin_host(cpu);
+    __asm__ volatile(code " %2; fnstsw %1; " STORE("%0") : "=m"(result), "=a"(*status) : "m"(value))
     switch (format) {
     case X87_F32:
         FROM("flds");
@@ -448,7 +441,7 @@ X87Register x87_from_memory(X86Cpu *cpu, X87Format format, uint64_t value, uint1
     default:
         FROM("fildll");
     }
-    end_host();
+    end_host(control, *status);
     return result;
 }
 
@@ -459,11 +452,12 @@ X87Register x87_from_bcd(X86Cpu *cpu, const void *bytes)
     struct {
         uint8_t bytes[10];
     } packed;
+    uint16_t control;
 
     memcpy(&packed, bytes, sizeof packed);
-    begin_host(cpu);
+    control = begin_host(cpu);
     __asm__ volatile("fbld %1; " STORE("%0") : "=m"(result) : "m"(packed));
-    end_host();
+    end_host(control, EXCEPTIONS);
     return result;
 }
 
@@ -477,7 +471,7 @@ bool x87_to_memory(X86Cpu *cpu, X87Format format, bool truncate, uint8_t bytes[1
     uint16_t status = 0, control;
     unsigned unmasked;
 
-    if (is_empty(cpu, 0)) {
+    if (x87_is_empty(cpu, 0)) {
         x = indefinite;
         if (stack_fault(cpu, false)) {
             return false;
@@ -486,10 +480,10 @@ bool x87_to_memory(X86Cpu *cpu, X87Format format, bool truncate, uint8_t bytes[1
     control = begin_host(cpu);
     if (truncate) {
         control |= 0xc00;
-        __asm__ volatile("fldcw %0" : : "m"(control));
+        set_host_control(control);
     }
 #define TO(code)                                                                                   \
-    __asm__ volatile(LOAD("%2") code " %0; fnstsw %1; fnclex" : "=m"(out), "=m"(status) : "m"(x))
+    __asm__ volatile(LOAD("%2") code " %0; fnstsw %1" : "=m"(out), "=a"(status) : "m"(x))
     switch (format) {
     case X87_F32:
         TO("fstps");
@@ -509,9 +503,9 @@ bool x87_to_memory(X86Cpu *cpu, X87Format format, bool truncate, uint8_t bytes[1
     default:
         TO("fbstp");
     }
-    end_host();
+    end_host(control, status);
     memcpy(bytes, out.bytes, 10);
-    if (is_empty(cpu, 0)) {
+    if (x87_is_empty(cpu, 0)) {
         return true;
     }
     cpu->x87.status = (cpu->x87.status & (uint16_t)~C1) | (status & C1);
