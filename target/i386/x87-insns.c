@@ -88,8 +88,32 @@ static const MemoryForm memory_forms[8][8] = {
 static const uint8_t format_bytes[] = { [X87_F32] = 4, [X87_F64] = 8,  [X87_I16] = 2, [X87_I32] = 4,
                                         [X87_I64] = 8, [X87_BCD] = 10, [X87_F80] = 10 };
 
+/* What other processors see at once is as large as the format. */
+static void copy_bytes(void *to, const void *from, unsigned n)
+{
+    switch (n) {
+    case 2:
+        memcpy(to, from, 2);
+        break;
+    case 4:
+        memcpy(to, from, 4);
+        break;
+    case 8:
+        memcpy(to, from, 8);
+        break;
+    default:
+        memcpy(to, from, 10);
+    }
+}
+
 static void load_bytes(TcgState *env, uint64_t address, uint32_t flags, uint8_t *bytes, unsigned n)
 {
+    const void *known = tcg_known_read(env, address, n);
+
+    if (known) {
+        copy_bytes(bytes, known, n);
+        return;
+    }
     for (unsigned at = 0; at < n;) {
         unsigned size = n - at >= 8 ? 8 : n - at >= 4 ? 4 : 2;
         uint64_t value = tcg_load(env, address + at, size, flags);
@@ -188,6 +212,11 @@ static void load_memory(TcgState *env, uint64_t address, uint32_t code, const Me
     load_bytes(env, address, flags, bytes, format_bytes[form->format]);
     cpu = begin(env, code);
     note_operand(cpu, address, code);
+    if (form->action == ARITHMETIC
+            ? x87_quick_memory(cpu, (X87Operation)(code >> 3 & 7), (X87Format)form->format, bytes)
+            : x87_quick_load(cpu, (X87Format)form->format, bytes)) {
+        return;
+    }
     if (form->action != ARITHMETIC || !widen_signalling((X87Format)form->format, bytes, &value)) {
         value = read_memory(cpu, (X87Format)form->format, bytes, &status);
     }
@@ -206,21 +235,29 @@ static void store_memory(TcgState *env, uint64_t address, uint32_t code, const M
                          uint32_t flags)
 {
     unsigned n = format_bytes[form->format];
+    void *known = tcg_known_write(env, address, n);
     uint8_t bytes[16] = { 0 };
     bool stored = true;
     X86Cpu *cpu;
 
-    check_stores(env, address, flags, n);
+    if (!known) {
+        check_stores(env, address, flags, n);
+    }
     cpu = begin(env, code);
     note_operand(cpu, address, code);
     if (form->format == X87_F80 && !x87_is_empty(cpu, 0)) {
         cpu->x87.status &= (uint16_t)~X87_C1;
         memcpy(bytes, x87_st(cpu, 0), 10);
-    } else {
+    } else if (!x87_quick_store(cpu, (X87Format)form->format, form->action == TRUNCATE_POP,
+                                bytes)) {
         stored = x87_to_memory(cpu, (X87Format)form->format, form->action == TRUNCATE_POP, bytes);
     }
     if (stored) {
-        store_bytes(env, address, flags, bytes, n);
+        if (known) {
+            copy_bytes(known, bytes, n);
+        } else {
+            store_bytes(env, address, flags, bytes, n);
+        }
         if (form->action != STORE) {
             x87_pop(cpu);
         }
@@ -495,6 +532,9 @@ static void helper_x87_register(TcgState *env, uint32_t code)
     X86Cpu *cpu = begin(env, code);
     unsigned modrm = code & 0xff, i = modrm & 7;
 
+    if (x87_quick_register(cpu, code >> 8 & 7, modrm)) {
+        return;
+    }
     switch (code >> 8 & 7) {
     case 0:
         operate(cpu, (X87Operation)(modrm >> 3 & 7), *x87_st(cpu, i), x87_is_empty(cpu, i), 0);
@@ -623,14 +663,16 @@ static uint32_t helper_x87_compare(TcgState *env, uint32_t code)
     uint16_t c1 = cpu->x87.status & X87_C1;
     uint16_t conditions;
 
-    /* Unlike other comparisons these leave C1 as it is, but for empty registers. */
-    if (x87_is_empty(cpu, 0) || x87_is_empty(cpu, i)) {
-        c1 = 0;
-    }
-    conditions = x87_compare(cpu, *x87_st(cpu, i), x87_is_empty(cpu, i), quiet, 0);
-    cpu->x87.status |= c1;
-    if (pop && can_pop(cpu)) {
-        x87_pop(cpu);
+    if (!x87_quick_flags(cpu, i, quiet, pop, &conditions)) {
+        /* Unlike other comparisons these leave C1 as it is, but for empty registers. */
+        if (x87_is_empty(cpu, 0) || x87_is_empty(cpu, i)) {
+            c1 = 0;
+        }
+        conditions = x87_compare(cpu, *x87_st(cpu, i), x87_is_empty(cpu, i), quiet, 0);
+        cpu->x87.status |= c1;
+        if (pop && can_pop(cpu)) {
+            x87_pop(cpu);
+        }
     }
     return (conditions & X87_C0 ? EFLAGS_CF : 0u) | (conditions & X87_C2 ? EFLAGS_PF : 0u) |
            (conditions & X87_C3 ? EFLAGS_ZF : 0u);

@@ -64,4 +64,15 @@ X87Register x87_from_bcd(X86Cpu *cpu, const void *bytes);
 bool x87_to_memory(X86Cpu *cpu, X87Format format, bool truncate, uint8_t bytes[10]);
 bool x87_note(X86Cpu *cpu, uint16_t status);
 
+/*
+ * x87-quick.c: the same at once, where no exception is unmasked and no register empty or full. false: not so, or not one of the
+ * instructions that it knows; nothing has changed then. bytes: as in the guest's memory, of the format's size.
+ */
+bool x87_quick_memory(X86Cpu *cpu, X87Operation op, X87Format format, const void *bytes);
+bool x87_quick_load(X86Cpu *cpu, X87Format format, const void *bytes);
+bool x87_quick_store(X86Cpu *cpu, X87Format format, bool truncate, void *bytes);
+bool x87_quick_register(X86Cpu *cpu, unsigned escape, unsigned modrm);
+/* FCOMI, FUCOMI */
+bool x87_quick_flags(X86Cpu *cpu, unsigned i, bool quiet, bool pop, uint16_t *conditions);
+
 #endif

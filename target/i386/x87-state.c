@@ -78,11 +78,8 @@ void x87_set_full_tag_word(X86Cpu *cpu, uint16_t value)
     }
 }
 
-void x87_check_pending(X86Cpu *cpu)
+void x87_raise_pending(X86Cpu *cpu)
 {
-    if (!(cpu->x87.status & ~cpu->x87.control & EXCEPTIONS)) {
-        return;
-    }
     if (cpu->cr0 & CR0_NE) {
         x86_fault(cpu, X86_MF, 0);
     }

@@ -7,9 +7,7 @@
 #include "target/i386/x87-ops.h"
 
 #include "target/i386/exception.h"
-
-enum { IE = 1, DE = 2, ZE = 4, OE = 8, UE = 16, PE = 32, SF = 64, EXCEPTIONS = 63, C1 = 0x200 };
-enum { ES = 0x80, CONDITIONS = 0x4700 };
+#include "target/i386/x87-host.h"
 
 static const X87Register indefinite = { .significand = UINT64_C(0xc000000000000000),
                                         .sign_exponent = 0xffff };
@@ -54,48 +52,6 @@ bool x87_push(X86Cpu *cpu, X87Register value)
     return true;
 }
 
-/*
- * The host's x87 has no values and the control word that the ABI wants before and after, and notes nothing but PE: to clear that
- * each time would cost more than what is computed, and it says nothing new while the guest's is set. Overflow and underflow are
- * masked only if the guest does: the result is another one. ES is set then, and no waiting instruction may follow before FNCLEX.
- */
-enum { USUAL_CONTROL = 0x37f };
-
-static void set_host_control(uint16_t control)
-{
-    __asm__ volatile("fldcw %0" : : "m"(control));
-}
-
-static uint16_t begin_host(const X86Cpu *cpu)
-{
-    uint16_t control = cpu->x87.control | IE | DE | ZE | PE;
-
-    if (!(cpu->x87.status & PE)) {
-        __asm__ volatile("fnclex");
-    }
-    if (control != USUAL_CONTROL) {
-        set_host_control(control);
-    }
-    return control;
-}
-
-/* status: what was noted. */
-static void end_host(uint16_t control, uint16_t status)
-{
-    if (status & ES) {
-        __asm__ volatile("fninit");
-    } else {
-        if (status & (EXCEPTIONS | SF) & ~PE) {
-            __asm__ volatile("fnclex");
-        }
-        if (control != USUAL_CONTROL) {
-            set_host_control(USUAL_CONTROL);
-        }
-    }
-}
-
-#define LOAD(value)  "fldt " value "; "
-#define STORE(value) "fstpt " value "; "
 /* The status to %1, and the store may wait. */
 #define NOTED(store) "fnstsw %1; testb $0x80, %b1; jz 1f; fnclex; 1: " store
 #define BINARY(code)                                                                               \

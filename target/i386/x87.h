@@ -6,7 +6,13 @@
 #include "target/i386/cpu.h"
 
 /* Raises #MF, or FERR# without CR0.NE, when an unmasked exception is pending: unwinds, or returns. */
-void x87_check_pending(X86Cpu *cpu);
+void x87_raise_pending(X86Cpu *cpu);
+static inline void x87_check_pending(X86Cpu *cpu)
+{
+    if (cpu->x87.status & ~cpu->x87.control & 0x3f) {
+        x87_raise_pending(cpu);
+    }
+}
 void x87_signal_ferr(X86Cpu *cpu);
 /* After exceptions may have been cleared or masked. */
 void x87_update_ferr(X86Cpu *cpu);

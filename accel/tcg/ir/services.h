@@ -78,6 +78,16 @@ static inline const void *tcg_known_read(const TcgState *env, uint64_t guest_vir
                ? (const void *)(uintptr_t)(guest_virt + entry->addend)
                : NULL;
 }
+/* The same for writing, to RAM that nobody watches. */
+static inline void *tcg_known_write(const TcgState *env, uint64_t guest_virt, unsigned size)
+{
+    const TcgTlbEntry *entry =
+        &env->context->tlb[guest_virt >> TCG_PAGE_BITS & ((1 << TCG_TLB_BITS) - 1)];
+
+    return (guest_virt & TCG_PAGE_MASK) == entry->write && ((guest_virt + size - 1) & TCG_PAGE_MASK) == entry->write
+               ? (void *)(uintptr_t)(guest_virt + entry->addend)
+               : NULL;
+}
 /*
  * Host address for [guest_virt, guest_virt + size) when it is RAM within one page, after access
  * checks (faults unwind); NULL when it is a device or crosses pages, or is for writing and holds translated code. write: also for writing.
