@@ -32,18 +32,18 @@ static X87Register *push(X86Cpu *cpu)
 
 #define PAIR(code)                                                                                 \
     __asm__ volatile(LOAD("%2") LOAD("%0") code "; fnstsw %1; " STORE("%0") "fstp %%st(0)"         \
-                     : "+m"(*to), "=a"(status)                                                     \
+                     : "+m"(*to), "=&a"(status)                                                    \
                      : "m"(*y))
 #define WITH_MEMORY(code)                                                                          \
     __asm__ volatile(LOAD("%0") code " %2; fnstsw %1; " STORE("%0")                                \
-                     : "+m"(*x), "=a"(status)                                                      \
+                     : "+m"(*x), "=&a"(status)                                                     \
                      : "m"(*operand))
 #define COMPARED(code)                                                                             \
     __asm__ volatile(LOAD("%1") code " %2; fnstsw %0; fstp %%st(0)"                                \
-                     : "=a"(status)                                                                \
+                     : "=&a"(status)                                                               \
                      : "m"(*x), "m"(*operand))
 #define COMPARED_REGISTERS(code)                                                                   \
-    __asm__ volatile(LOAD("%2") LOAD("%1") code "; fnstsw %0" : "=a"(status) : "m"(*x), "m"(*y))
+    __asm__ volatile(LOAD("%2") LOAD("%1") code "; fnstsw %0" : "=&a"(status) : "m"(*x), "m"(*y))
 
 /* to = to op y */
 static void arithmetic(X86Cpu *cpu, X87Operation op, X87Register *to, const X87Register *y)
@@ -178,7 +178,7 @@ bool x87_quick_load(X86Cpu *cpu, X87Format format, const void *bytes)
     control = begin_host(cpu);
 #define LOADED(code, type)                                                                         \
     __asm__ volatile(code " %2; fnstsw %1; " STORE("%0")                                           \
-                     : "=m"(*to), "=a"(status)                                                     \
+                     : "=m"(*to), "=&a"(status)                                                    \
                      : "m"(*(const type *)bytes))
     switch (format) {
     case X87_F32:
@@ -212,7 +212,7 @@ bool x87_quick_store(X86Cpu *cpu, X87Format format, bool truncate, void *bytes)
     control = begin_host(cpu);
 #define STORED(code, type)                                                                         \
     __asm__ volatile(LOAD("%2") code " %0; fnstsw %1"                                              \
-                     : "=m"(*(type *)bytes), "=a"(status)                                          \
+                     : "=m"(*(type *)bytes), "=&a"(status)                                         \
                      : "m"(*x))
     switch (format) {
     case X87_F32:
@@ -283,7 +283,7 @@ static bool alone(X86Cpu *cpu, unsigned modrm)
         break;
     case 0xfa:
         control = begin_host(cpu);
-        __asm__ volatile(LOAD("%0") "fsqrt; fnstsw %1; " STORE("%0") : "+m"(*x), "=a"(status));
+        __asm__ volatile(LOAD("%0") "fsqrt; fnstsw %1; " STORE("%0") : "+m"(*x), "=&a"(status));
         end_host(control, status);
         break;
     default:

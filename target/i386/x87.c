@@ -56,7 +56,7 @@ bool x87_push(X86Cpu *cpu, X87Register value)
 #define NOTED(store) "fnstsw %1; testb $0x80, %b1; jz 1f; fnclex; 1: " store
 #define BINARY(code)                                                                               \
     __asm__ volatile(LOAD("%3") LOAD("%2") code "; " NOTED(STORE("%0")) "fstp %%st(0)"             \
-                     : "=m"(result), "=a"(status)                                                  \
+                     : "=m"(result), "=&a"(status)                                                 \
                      : "m"(x), "m"(y)                                                              \
                      : "cc")
 
@@ -145,10 +145,12 @@ uint16_t x87_compare(X86Cpu *cpu, X87Register y, bool y_empty, bool quiet, uint1
     control = begin_host(cpu);
     if (quiet) {
         __asm__ volatile(LOAD("%2") LOAD("%1") "fucompp; fnstsw %0"
-                         : "=a"(status)
+                         : "=&a"(status)
                          : "m"(x), "m"(y));
     } else {
-        __asm__ volatile(LOAD("%2") LOAD("%1") "fcompp; fnstsw %0" : "=a"(status) : "m"(x), "m"(y));
+        __asm__ volatile(LOAD("%2") LOAD("%1") "fcompp; fnstsw %0"
+                         : "=&a"(status)
+                         : "m"(x), "m"(y));
     }
     end_host(control, status);
     status |= also_noted(cpu, noted, status);
@@ -159,7 +161,7 @@ uint16_t x87_compare(X86Cpu *cpu, X87Register y, bool y_empty, bool quiet, uint1
 
 #define ONE(code)                                                                                  \
     __asm__ volatile(LOAD("%2") code "; " NOTED(STORE("%0"))                                       \
-                     : "=m"(result), "=a"(status)                                                  \
+                     : "=m"(result), "=&a"(status)                                                 \
                      : "m"(x)                                                                      \
                      : "cc")
 
@@ -221,7 +223,7 @@ void x87_unary(X86Cpu *cpu, X87Unary op)
 /* x is ST(0), y is ST(1). The result is on top; `pops`: in y's place. */
 #define TWO(code)                                                                                  \
     __asm__ volatile(LOAD("%3") LOAD("%2") code "; " NOTED(STORE("%0")) "fninit"                   \
-                     : "=m"(result), "=a"(status)                                                  \
+                     : "=m"(result), "=&a"(status)                                                 \
                      : "m"(x), "m"(y)                                                              \
                      : "cc")
 
@@ -333,7 +335,7 @@ void x87_examine(X86Cpu *cpu)
     X87Register x = *x87_st(cpu, 0);
     uint16_t status;
 
-    __asm__ volatile(LOAD("%1") "fxam; fnstsw %0; fstp %%st(0)" : "=a"(status) : "m"(x));
+    __asm__ volatile(LOAD("%1") "fxam; fnstsw %0; fstp %%st(0)" : "=&a"(status) : "m"(x));
     if (x87_is_empty(cpu, 0)) {
         status = (status & C1) | X87_C3 | X87_C0;
     }
@@ -380,7 +382,9 @@ X87Register x87_from_memory(X86Cpu *cpu, X87Format format, uint64_t value, uint1
     uint16_t control = begin_host(cpu);
 
 #define FROM(code)                                                                                 \
-    __asm__ volatile(code " %2; fnstsw %1; " STORE("%0") : "=m"(result), "=a"(*status) : "m"(value))
+    __asm__ volatile(code " %2; fnstsw %1; " STORE("%0")                                           \
+                     : "=m"(result), "=&a"(*status)                                                \
+                     : "m"(value))
     switch (format) {
     case X87_F32:
         FROM("flds");
@@ -439,7 +443,7 @@ bool x87_to_memory(X86Cpu *cpu, X87Format format, bool truncate, uint8_t bytes[1
         set_host_control(control);
     }
 #define TO(code)                                                                                   \
-    __asm__ volatile(LOAD("%2") code " %0; fnstsw %1" : "=m"(out), "=a"(status) : "m"(x))
+    __asm__ volatile(LOAD("%2") code " %0; fnstsw %1" : "=m"(out), "=&a"(status) : "m"(x))
     switch (format) {
     case X87_F32:
         TO("fstps");
