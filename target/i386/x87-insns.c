@@ -108,7 +108,7 @@ static void copy_bytes(void *to, const void *from, unsigned n)
 
 static void load_bytes(TcgState *env, uint64_t address, uint32_t flags, uint8_t *bytes, unsigned n)
 {
-    const void *known = tcg_known_read(env, address, n);
+    const void *known = flags & IR_MEM_ALIGNED ? NULL : tcg_known_read(env, address, n);
 
     if (known) {
         copy_bytes(bytes, known, n);
@@ -144,90 +144,41 @@ static void check_stores(TcgState *env, uint64_t address, uint32_t flags, unsign
     }
 }
 
-static X87Register read_memory(X86Cpu *cpu, X87Format format, const uint8_t bytes[10],
-                               uint16_t *status)
-{
-    X87Register result = { 0 };
-    uint64_t value;
-
-    if (format == X87_F80) {
-        memcpy(&result, bytes, 10);
-        return result;
-    }
-    if (format == X87_BCD) {
-        return x87_from_bcd(cpu, bytes);
-    }
-    memcpy(&value, bytes, 8);
-    return x87_from_memory(cpu, format, value, status);
-}
-
-/*
- * A signalling NaN that is an operand is widened as it is: of two NaNs the one with the larger significand is the result, and that
- * is judged before one is quieted.
- */
-static bool widen_signalling(X87Format format, const uint8_t bytes[10], X87Register *result)
-{
-    unsigned fraction_bits = format == X87_F32 ? 23 : 52;
-    uint64_t value = 0, fraction, quiet = UINT64_C(1) << (fraction_bits - 1);
-    bool wide = format == X87_F64;
-
-    if (format != X87_F32 && !wide) {
-        return false;
-    }
-    memcpy(&value, bytes, wide ? 8 : 4);
-    fraction = value & (2 * quiet - 1);
-    if (~(value >> fraction_bits) & (wide ? 0x7ff : 0xff) || fraction == 0 || fraction & quiet) {
-        return false;
-    }
-    result->significand = UINT64_C(1) << 63 | fraction << (63 - fraction_bits);
-    result->sign_exponent = (uint16_t)((value >> (wide ? 63 : 31)) << 15 | 0x7fff);
-    return true;
-}
-
 static void set_conditions(X86Cpu *cpu, uint16_t conditions)
 {
     cpu->x87.status = (cpu->x87.status & (uint16_t)~0x4700) | conditions;
 }
 
-static void operate(X86Cpu *cpu, X87Operation op, X87Register y, bool y_empty, uint16_t noted)
+static bool can_pop(const X86Cpu *cpu)
 {
-    if (op == X87_COM || op == X87_COMP) {
-        set_conditions(cpu, x87_compare(cpu, y, y_empty, false, noted));
-        if (op == X87_COMP && !(cpu->x87.status & ~cpu->x87.control & 7)) {
-            x87_pop(cpu);
-        }
+    return !(cpu->x87.status & ~cpu->x87.control & 7);
+}
+
+static void operate_memory(X86Cpu *cpu, X87Operation op, X87Format format, const void *bytes)
+{
+    if (op != X87_COM && op != X87_COMP) {
+        x87_arithmetic_memory(cpu, op, format, bytes);
         return;
     }
-    x87_arithmetic(cpu, op, 0, y, y_empty, noted);
+    set_conditions(cpu, x87_compare_memory(cpu, format, bytes));
+    if (op == X87_COMP && can_pop(cpu)) {
+        x87_pop(cpu);
+    }
 }
 
 static void load_memory(TcgState *env, uint64_t address, uint32_t code, const MemoryForm *form,
                         uint32_t flags)
 {
-    uint8_t bytes[16] = { 0 };
-    uint16_t status = 0;
-    X87Register value = { 0 };
+    uint64_t bytes[2] = { 0 };
     X86Cpu *cpu;
 
-    load_bytes(env, address, flags, bytes, format_bytes[form->format]);
+    load_bytes(env, address, flags, (uint8_t *)bytes, format_bytes[form->format]);
     cpu = begin(env, code);
     note_operand(cpu, address, code);
-    if (form->action == ARITHMETIC
-            ? x87_quick_memory(cpu, (X87Operation)(code >> 3 & 7), (X87Format)form->format, bytes)
-            : x87_quick_load(cpu, (X87Format)form->format, bytes)) {
-        return;
-    }
-    if (form->action != ARITHMETIC || !widen_signalling((X87Format)form->format, bytes, &value)) {
-        value = read_memory(cpu, (X87Format)form->format, bytes, &status);
-    }
-    cpu->x87.status &= (uint16_t)~X87_C1;
     if (form->action == ARITHMETIC) {
-        operate(cpu, (X87Operation)(code >> 3 & 7), value, false, status);
-    } else if (!x87_is_empty(cpu, 7)) {
-        x87_push(cpu, value);
-    } else if (!x87_note(cpu, status) || !(status & 1)) {
-        /* A denormal operand is an exception that does not keep it from being loaded. */
-        x87_push(cpu, value);
+        operate_memory(cpu, (X87Operation)(code >> 3 & 7), (X87Format)form->format, bytes);
+    } else {
+        x87_load(cpu, (X87Format)form->format, bytes);
     }
 }
 
@@ -235,9 +186,8 @@ static void store_memory(TcgState *env, uint64_t address, uint32_t code, const M
                          uint32_t flags)
 {
     unsigned n = format_bytes[form->format];
-    void *known = tcg_known_write(env, address, n);
-    uint8_t bytes[16] = { 0 };
-    bool stored = true;
+    void *known = flags & IR_MEM_ALIGNED ? NULL : tcg_known_write(env, address, n);
+    uint64_t bytes[2] = { 0 };
     X86Cpu *cpu;
 
     if (!known) {
@@ -245,18 +195,11 @@ static void store_memory(TcgState *env, uint64_t address, uint32_t code, const M
     }
     cpu = begin(env, code);
     note_operand(cpu, address, code);
-    if (form->format == X87_F80 && !x87_is_empty(cpu, 0)) {
-        cpu->x87.status &= (uint16_t)~X87_C1;
-        memcpy(bytes, x87_st(cpu, 0), 10);
-    } else if (!x87_quick_store(cpu, (X87Format)form->format, form->action == TRUNCATE_POP,
-                                bytes)) {
-        stored = x87_to_memory(cpu, (X87Format)form->format, form->action == TRUNCATE_POP, bytes);
-    }
-    if (stored) {
+    if (x87_store(cpu, (X87Format)form->format, form->action == TRUNCATE_POP, bytes)) {
         if (known) {
             copy_bytes(known, bytes, n);
         } else {
-            store_bytes(env, address, flags, bytes, n);
+            store_bytes(env, address, flags, (uint8_t *)bytes, n);
         }
         if (form->action != STORE) {
             x87_pop(cpu);
@@ -324,50 +267,49 @@ void x86_x87_memory(X86Translator *t)
 
 /* Registers. */
 
+static const X87Register indefinite = { .significand = UINT64_C(3) << 62, .sign_exponent = 0xffff };
+
+/* A register that is used is empty. true: nothing happens but an exception. */
+static bool underflow(X86Cpu *cpu)
+{
+    cpu->x87.status = (cpu->x87.status & (uint16_t)~X87_C1) | 0x40;
+    return x87_note(cpu, 1);
+}
+
 static void exchange(X86Cpu *cpu, unsigned i)
 {
-    X87Register indefinite = { .significand = UINT64_C(3) << 62, .sign_exponent = 0xffff };
-    X87Register a, b;
+    X87Register held = indefinite;
 
     cpu->x87.status &= (uint16_t)~X87_C1;
-    if (x87_is_empty(cpu, 0) || x87_is_empty(cpu, i)) {
-        if (x87_note(cpu, 1)) {
-            cpu->x87.status |= 0x40;
-            return;
-        }
-        cpu->x87.status |= 0x40;
+    if ((x87_is_empty(cpu, 0) || x87_is_empty(cpu, i)) && underflow(cpu)) {
+        return;
     }
-    a = x87_is_empty(cpu, 0) ? indefinite : *x87_st(cpu, 0);
-    b = x87_is_empty(cpu, i) ? indefinite : *x87_st(cpu, i);
-    x87_put(cpu, i, a);
-    x87_put(cpu, 0, b);
+    if (!x87_is_empty(cpu, 0)) {
+        x87_copy(&held, x87_st(cpu, 0));
+    }
+    x87_put(cpu, 0, x87_is_empty(cpu, i) ? &indefinite : x87_st(cpu, i));
+    x87_put(cpu, i, &held);
 }
 
 /* ST(to) = ST(from), which must not be empty: FST, FCMOV. false: a stack fault that is not masked. */
 static bool copy(X86Cpu *cpu, unsigned to, unsigned from)
 {
-    X87Register value = *x87_st(cpu, from);
+    const X87Register *value = x87_st(cpu, from);
 
     cpu->x87.status &= (uint16_t)~X87_C1;
     if (x87_is_empty(cpu, from)) {
-        cpu->x87.status |= 0x40;
-        if (x87_note(cpu, 1)) {
+        if (underflow(cpu)) {
             return false;
         }
-        value = (X87Register){ .significand = UINT64_C(3) << 62, .sign_exponent = 0xffff };
+        value = &indefinite;
     }
     x87_put(cpu, to, value);
     return true;
 }
 
-static bool can_pop(const X86Cpu *cpu)
-{
-    return !(cpu->x87.status & ~cpu->x87.control & 7);
-}
-
 static void compare_registers(X86Cpu *cpu, unsigned i, bool quiet, unsigned pops)
 {
-    set_conditions(cpu, x87_compare(cpu, *x87_st(cpu, i), x87_is_empty(cpu, i), quiet, 0));
+    set_conditions(cpu, x87_compare(cpu, i, quiet));
     for (unsigned k = 0; k < pops && can_pop(cpu); k++) {
         x87_pop(cpu);
     }
@@ -375,20 +317,14 @@ static void compare_registers(X86Cpu *cpu, unsigned i, bool quiet, unsigned pops
 
 static void load_register(X86Cpu *cpu, unsigned i)
 {
-    X87Register value = *x87_st(cpu, i);
-
     cpu->x87.status &= (uint16_t)~X87_C1;
-    if (x87_is_empty(cpu, i)) {
-        cpu->x87.status |= 0x40;
-        if (x87_note(cpu, 1)) {
-            return;
-        }
+    if (!x87_is_empty(cpu, i)) {
+        x87_push(cpu, x87_st(cpu, i));
+    } else if (!underflow(cpu)) {
         /* A full stack is no second exception. */
         cpu->x87.top = (cpu->x87.top - 1) & 7;
-        x87_put(cpu, 0, (X87Register){ .significand = UINT64_C(3) << 62, .sign_exponent = 0xffff });
-        return;
+        x87_put(cpu, 0, &indefinite);
     }
-    x87_push(cpu, value);
 }
 
 /* D9 D0 and above. */
@@ -406,7 +342,7 @@ static void special_operation(X86Cpu *cpu, unsigned modrm)
         x87_unary(cpu, X87_ABS);
         break;
     case 0xe4:
-        set_conditions(cpu, x87_compare(cpu, (X87Register){ 0 }, false, false, 0));
+        set_conditions(cpu, x87_test(cpu));
         break;
     case 0xe5:
         x87_examine(cpu);
@@ -460,8 +396,7 @@ static void d9_register(X86Cpu *cpu, unsigned modrm)
             x87_pop(cpu);
         }
     } else if (modrm >= 0xe8 && modrm < 0xef) {
-        cpu->x87.status &= (uint16_t)~X87_C1;
-        x87_push(cpu, x87_constant(cpu, i));
+        x87_push_constant(cpu, i);
     } else {
         special_operation(cpu, modrm);
     }
@@ -490,6 +425,16 @@ static void dd_register(X86Cpu *cpu, unsigned modrm)
     }
 }
 
+/* D8 */
+static void operate(X86Cpu *cpu, X87Operation op, unsigned i)
+{
+    if (op == X87_COM || op == X87_COMP) {
+        compare_registers(cpu, i, false, op == X87_COMP);
+    } else {
+        x87_arithmetic(cpu, op, 0, i);
+    }
+}
+
 /* DC and DE: the result goes to ST(i), and what subtracts and divides is reversed in the encoding. */
 static void to_register(X86Cpu *cpu, unsigned modrm, bool pop)
 {
@@ -501,7 +446,7 @@ static void to_register(X86Cpu *cpu, unsigned modrm, bool pop)
         compare_registers(cpu, i, false, pop ? (op == X87_COMP ? 2 : 1) : op == X87_COMP);
         return;
     }
-    x87_arithmetic(cpu, (X87Operation)operations[op], i, *x87_st(cpu, 0), x87_is_empty(cpu, 0), 0);
+    x87_arithmetic(cpu, (X87Operation)operations[op], i, 0);
     if (pop && can_pop(cpu)) {
         x87_pop(cpu);
     }
@@ -532,12 +477,9 @@ static void helper_x87_register(TcgState *env, uint32_t code)
     X86Cpu *cpu = begin(env, code);
     unsigned modrm = code & 0xff, i = modrm & 7;
 
-    if (x87_quick_register(cpu, code >> 8 & 7, modrm)) {
-        return;
-    }
     switch (code >> 8 & 7) {
     case 0:
-        operate(cpu, (X87Operation)(modrm >> 3 & 7), *x87_st(cpu, i), x87_is_empty(cpu, i), 0);
+        operate(cpu, (X87Operation)(modrm >> 3 & 7), i);
         break;
     case 1:
         d9_register(cpu, modrm);
@@ -620,16 +562,13 @@ static void helper_x87_move(TcgState *env, uint32_t code, uint32_t holds)
     unsigned i = code & 7;
 
     if (x87_is_empty(cpu, 0) || x87_is_empty(cpu, i)) {
-        X87Register indefinite = { .significand = UINT64_C(3) << 62, .sign_exponent = 0xffff };
-
-        cpu->x87.status = (cpu->x87.status & (uint16_t)~X87_C1) | 0x40;
-        if (!x87_note(cpu, 1)) {
-            x87_put(cpu, 0, indefinite);
+        if (!underflow(cpu)) {
+            x87_put(cpu, 0, &indefinite);
         }
         return;
     }
     if (holds) {
-        *x87_st(cpu, 0) = *x87_st(cpu, i);
+        x87_copy(x87_st(cpu, 0), x87_st(cpu, i));
     }
 }
 X86_HELPER(x87_move, IR_VOID, X86_HELPER_FAULTING, IR_I32, IR_I32);
@@ -663,16 +602,14 @@ static uint32_t helper_x87_compare(TcgState *env, uint32_t code)
     uint16_t c1 = cpu->x87.status & X87_C1;
     uint16_t conditions;
 
-    if (!x87_quick_flags(cpu, i, quiet, pop, &conditions)) {
-        /* Unlike other comparisons these leave C1 as it is, but for empty registers. */
-        if (x87_is_empty(cpu, 0) || x87_is_empty(cpu, i)) {
-            c1 = 0;
-        }
-        conditions = x87_compare(cpu, *x87_st(cpu, i), x87_is_empty(cpu, i), quiet, 0);
-        cpu->x87.status |= c1;
-        if (pop && can_pop(cpu)) {
-            x87_pop(cpu);
-        }
+    /* Unlike other comparisons these leave C1 as it is, but for empty registers. */
+    if (x87_is_empty(cpu, 0) || x87_is_empty(cpu, i)) {
+        c1 = 0;
+    }
+    conditions = x87_compare(cpu, i, quiet);
+    cpu->x87.status |= c1;
+    if (pop && can_pop(cpu)) {
+        x87_pop(cpu);
     }
     return (conditions & X87_C0 ? EFLAGS_CF : 0u) | (conditions & X87_C2 ? EFLAGS_PF : 0u) |
            (conditions & X87_C3 ? EFLAGS_ZF : 0u);

@@ -32,12 +32,16 @@ static inline bool x87_is_empty(const X86Cpu *cpu, unsigned i)
     return !(cpu->x87.valid >> ((cpu->x87.top + i) & 7) & 1);
 }
 
-static inline void x87_put(X86Cpu *cpu, unsigned i, X87Register value)
+/* By halves: what the host's x87 has just stored is not had from its store buffer in one piece. */
+static inline void x87_copy(X87Register *to, const X87Register *from)
 {
-    X87Register *to = x87_st(cpu, i);
+    to->significand = from->significand;
+    to->sign_exponent = from->sign_exponent;
+}
 
-    to->significand = value.significand;
-    to->sign_exponent = value.sign_exponent;
+static inline void x87_put(X86Cpu *cpu, unsigned i, const X87Register *value)
+{
+    x87_copy(x87_st(cpu, i), value);
     cpu->x87.valid |= (uint8_t)(1u << ((cpu->x87.top + i) & 7));
 }
 
@@ -48,31 +52,23 @@ static inline void x87_pop(X86Cpu *cpu)
 }
 
 /* false: it was not pushed. */
-bool x87_push(X86Cpu *cpu, X87Register value);
+bool x87_push(X86Cpu *cpu, const X87Register *value);
 
-void x87_arithmetic(X86Cpu *cpu, X87Operation op, unsigned to, X87Register y, bool y_empty,
-                    uint16_t noted);
-/* C3 C2 C0 of comparing ST(0) with y. */
-uint16_t x87_compare(X86Cpu *cpu, X87Register y, bool y_empty, bool quiet, uint16_t noted);
+/* ST(to) = ST(to) op ST(with); ST(0) = ST(0) op a value in memory. */
+void x87_arithmetic(X86Cpu *cpu, X87Operation op, unsigned to, unsigned with);
+void x87_arithmetic_memory(X86Cpu *cpu, X87Operation op, X87Format format, const void *bytes);
+/* C3 C2 C0 of comparing ST(0). quiet: a quiet NaN is no invalid operation. test: with zero. */
+uint16_t x87_compare(X86Cpu *cpu, unsigned with, bool quiet);
+uint16_t x87_compare_memory(X86Cpu *cpu, X87Format format, const void *bytes);
+uint16_t x87_test(X86Cpu *cpu);
 void x87_unary(X86Cpu *cpu, X87Unary op);
 void x87_binary(X86Cpu *cpu, X87Binary op);
 void x87_pushing(X86Cpu *cpu, X87Pushing op);
 void x87_examine(X86Cpu *cpu);
-X87Register x87_constant(X86Cpu *cpu, unsigned n);
-X87Register x87_from_memory(X86Cpu *cpu, X87Format format, uint64_t value, uint16_t *status);
-X87Register x87_from_bcd(X86Cpu *cpu, const void *bytes);
-bool x87_to_memory(X86Cpu *cpu, X87Format format, bool truncate, uint8_t bytes[10]);
+void x87_push_constant(X86Cpu *cpu, unsigned n);
+/* bytes: as in the guest's memory, of the format's size. */
+void x87_load(X86Cpu *cpu, X87Format format, const void *bytes);
+bool x87_store(X86Cpu *cpu, X87Format format, bool truncate, void *bytes);
 bool x87_note(X86Cpu *cpu, uint16_t status);
-
-/*
- * x87-quick.c: the same at once, where no exception is unmasked and no register empty or full. false: not so, or not one of the
- * instructions that it knows; nothing has changed then. bytes: as in the guest's memory, of the format's size.
- */
-bool x87_quick_memory(X86Cpu *cpu, X87Operation op, X87Format format, const void *bytes);
-bool x87_quick_load(X86Cpu *cpu, X87Format format, const void *bytes);
-bool x87_quick_store(X86Cpu *cpu, X87Format format, bool truncate, void *bytes);
-bool x87_quick_register(X86Cpu *cpu, unsigned escape, unsigned modrm);
-/* FCOMI, FUCOMI */
-bool x87_quick_flags(X86Cpu *cpu, unsigned i, bool quiet, bool pop, uint16_t *conditions);
 
 #endif
