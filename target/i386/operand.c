@@ -206,9 +206,12 @@ IrRef x86_address(X86Translator *t, unsigned bytes, bool write)
 /* In 64-bit mode the segment only tells which exception an address that is not canonical raises (SDM 1, 3.3.7.1). */
 static unsigned flags_of_access(const X86Translator *t, bool stack)
 {
-    return (t->mode & X86_MODE_ALIGN ? IR_MEM_ALIGNED : 0) | (!x86_is_code64(t) ? IR_MEM_WRAP32
-                                                              : stack           ? IR_MEM_STACK
-                                                                                : 0);
+    unsigned aligned = t->mode & X86_MODE_ALIGN ? IR_MEM_ALIGNED : 0;
+
+    if (!x86_is_code64(t)) {
+        return aligned | IR_MEM_WRAP32;
+    }
+    return aligned | (stack ? IR_MEM_STACK : 0);
 }
 
 unsigned x86_memory_flags(const X86Translator *t)

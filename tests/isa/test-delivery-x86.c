@@ -61,11 +61,19 @@ static void prepare(X86Rig *rig)
     prepare_model(rig, "max");
 }
 
-/* Runs `insn` with a gate for `vector` that has this IST; returns the handler's stack pointer. */
-static uint64_t deliver(X86Vector vector, const uint8_t insn[2], unsigned ist, bool user)
+static void enter_user_mode(X86Rig *rig)
 {
     const uint32_t rights = X86_SEG_P | X86_SEG_S | X86_SEG_WRITE | X86_SEG_ACCESSED | X86_SEG_G |
                             3 << X86_SEG_DPL_SHIFT;
+
+    x86_set_segment(rig->cpu, X86_SS, DATA_3, 0, 0xffffffff, rights | X86_SEG_B);
+    x86_set_segment(rig->cpu, X86_CS, CODE_3, 0, 0xffffffff, rights | X86_SEG_CODE | X86_SEG_L);
+    rig->cpu->cpl = 3;
+}
+
+/* Runs `insn` with a gate for `vector` that has this IST; returns the handler's stack pointer. */
+static uint64_t deliver(X86Vector vector, const uint8_t insn[2], unsigned ist, bool user)
+{
     uint64_t seen;
     X86Rig rig;
 
@@ -74,9 +82,7 @@ static uint64_t deliver(X86Vector vector, const uint8_t insn[2], unsigned ist, b
     store_le64(rig.ram + IDT + 16 * vector,
                HANDLER | CODE_0 << 16 | UINT64_C(0xee00) << 32 | (uint64_t)ist << 32);
     if (user) {
-        x86_set_segment(rig.cpu, X86_SS, DATA_3, 0, 0xffffffff, rights | X86_SEG_B);
-        x86_set_segment(rig.cpu, X86_CS, CODE_3, 0, 0xffffffff, rights | X86_SEG_CODE | X86_SEG_L);
-        rig.cpu->cpl = 3;
+        enter_user_mode(&rig);
     }
     x86_rig_run(&rig, CODE);
     seen = load_le64(rig.ram + SEEN);
@@ -578,6 +584,49 @@ static void test_breakpoint_addresses(void)
     x86_rig_close(&rig);
 }
 
+/* Also where the page is known already: the access before. UD2 is what follows an access that may be. */
+static void test_alignment(void)
+{
+    static const struct {
+        uint8_t insn[3], bytes;
+    } cases[] = {
+        { { 0x8b, 0x03, 0x90 }, 4 }, /* mov eax, [rbx] */
+        { { 0x89, 0x03, 0x90 }, 4 }, /* mov [rbx], eax */
+        { { 0xd9, 0x03, 0x90 }, 4 }, /* fld dword [rbx] */
+        { { 0xdd, 0x03, 0x90 }, 8 }, /* fld qword [rbx] */
+        { { 0xdf, 0x03, 0x90 }, 2 }, /* fild word [rbx] */
+        { { 0xd8, 0x03, 0x90 }, 4 }, /* fadd dword [rbx] */
+        { { 0xdc, 0x03, 0x90 }, 8 }, /* fadd qword [rbx] */
+        { { 0xdb, 0x2b, 0x90 }, 8 }, /* fld tbyte [rbx] */
+        { { 0xdd, 0x13, 0x90 }, 8 }, /* fst qword [rbx] */
+        { { 0xdf, 0x13, 0x90 }, 2 }, /* fist word [rbx] */
+    };
+    /* fninit; fld1; mov eax, [rcx]; mov [rcx], eax */
+    static const uint8_t start[] = { 0xdb, 0xe3, 0xd9, 0xe8, 0x8b, 0x01, 0x89, 0x01 };
+
+    for (unsigned i = 0; i < 2 * G_N_ELEMENTS(cases); i++) {
+        bool aligned = i % 2;
+        X86Rig rig;
+
+        prepare(&rig);
+        set_gates(&rig);
+        store_le64(rig.ram + IDT + 16 * X86_AC,
+                   HANDLER | CODE_0 << 16 | UINT64_C(0x8e00) << 32 | (uint64_t)IST_PF << 32);
+        enter_user_mode(&rig);
+        rig.cpu->cr0 |= CR0_AM;
+        rig.cpu->eflags |= EFLAGS_AC;
+        memcpy(rig.ram + CODE, start, sizeof start);
+        memcpy(rig.ram + CODE + sizeof start, cases[i / 2].insn, 3);
+        memcpy(rig.ram + CODE + sizeof start + 3, (uint8_t[]){ 0x0f, 0x0b }, 2);
+        rig.cpu->gpr[X86_RCX] = SEEN + 0x100;
+        rig.cpu->gpr[X86_RBX] = SEEN + 0x200 + (aligned ? 0 : cases[i / 2].bytes / 2);
+        x86_rig_run(&rig, CODE);
+        g_test_message("%02x %02x", cases[i / 2].insn[0], cases[i / 2].insn[1]);
+        g_assert_cmpuint(delivered(&rig), ==, aligned ? X86_UD : X86_PF /* its stack */);
+        x86_rig_close(&rig);
+    }
+}
+
 static gboolean post_nmi(void *opaque)
 {
     Vcpu *vcpu = opaque;
@@ -632,6 +681,7 @@ int main(int argc, char **argv)
     g_test_add_func("/delivery-x86/sysret", test_sysret);
     g_test_add_func("/delivery-x86/watched-code", test_watched_code);
     g_test_add_func("/delivery-x86/not-canonical", test_not_canonical);
+    g_test_add_func("/delivery-x86/alignment", test_alignment);
     g_test_add_func("/delivery-x86/frames-under-smap", test_frames_under_smap);
     g_test_add_func("/delivery-x86/wide-descriptors", test_wide_descriptors);
     g_test_add_func("/delivery-x86/resume-flag-of-iret", test_resume_flag_of_iret);
