@@ -55,7 +55,7 @@ static inline void load_element(X86Cpu *cpu, Access access, uint64_t offset, uns
                                 void *to)
 {
     uint64_t address = linear(cpu, access, offset, size, false), value;
-    const void *host = tcg_known_read(&cpu->tcg, address, size);
+    const void *host = tcg_known(&cpu->tcg, address, size, false);
 
     if (!host) {
         value = tcg_load(&cpu->tcg, address, size, access.memory);
@@ -296,7 +296,7 @@ static inline __attribute__((always_inline)) bool gather_known(const X86Cpu *cpu
         }
         memcpy(&index, indices + index_bytes * i, index_bytes);
         index = (uint64_t)bits_sign_extend(index, 8 * index_bytes) << access.scale;
-        host = tcg_known_read(&cpu->tcg, base + index, size);
+        host = tcg_known(&cpu->tcg, base + index, size, false);
         if (!host) {
             return false;
         }

@@ -108,7 +108,7 @@ static void copy_bytes(void *to, const void *from, unsigned n)
 
 static void load_bytes(TcgState *env, uint64_t address, uint32_t flags, uint8_t *bytes, unsigned n)
 {
-    const void *known = flags & IR_MEM_ALIGNED ? NULL : tcg_known_read(env, address, n);
+    const void *known = flags & IR_MEM_ALIGNED ? NULL : tcg_known(env, address, n, false);
 
     if (known) {
         copy_bytes(bytes, known, n);
@@ -186,7 +186,7 @@ static void store_memory(TcgState *env, uint64_t address, uint32_t code, const M
                          uint32_t flags)
 {
     unsigned n = format_bytes[form->format];
-    void *known = flags & IR_MEM_ALIGNED ? NULL : tcg_known_write(env, address, n);
+    void *known = flags & IR_MEM_ALIGNED ? NULL : tcg_known(env, address, n, true);
     uint64_t bytes[2] = { 0 };
     X86Cpu *cpu;
 

@@ -66,25 +66,17 @@ void tcg_check_store(TcgState *env, uint64_t guest_virt, unsigned size, unsigned
 void *tcg_atomic_begin(TcgState *env, uint64_t guest_virt, unsigned size, unsigned flags);
 void tcg_atomic_end(TcgState *env);
 /*
- * The host address of an access for reading that the TLB knows to be in RAM within one page, or NULL: as generated code
- * looks first, for helpers with many accesses. What comes after NULL is tcg_load.
+ * The host address of an access that the TLB knows to be in RAM within one page, for writing where nobody watches, or NULL: as
+ * generated code looks first, for helpers with many accesses. What comes after NULL, and with IR_MEM_ALIGNED at once, is tcg_load
+ * or tcg_store.
  */
-static inline const void *tcg_known_read(const TcgState *env, uint64_t guest_virt, unsigned size)
+static inline void *tcg_known(const TcgState *env, uint64_t guest_virt, unsigned size, bool write)
 {
     const TcgTlbEntry *entry =
         &env->context->tlb[guest_virt >> TCG_PAGE_BITS & ((1 << TCG_TLB_BITS) - 1)];
+    uint64_t tag = write ? entry->write : entry->read;
 
-    return (guest_virt & TCG_PAGE_MASK) == entry->read && ((guest_virt + size - 1) & TCG_PAGE_MASK) == entry->read
-               ? (const void *)(uintptr_t)(guest_virt + entry->addend)
-               : NULL;
-}
-/* The same for writing, to RAM that nobody watches. */
-static inline void *tcg_known_write(const TcgState *env, uint64_t guest_virt, unsigned size)
-{
-    const TcgTlbEntry *entry =
-        &env->context->tlb[guest_virt >> TCG_PAGE_BITS & ((1 << TCG_TLB_BITS) - 1)];
-
-    return (guest_virt & TCG_PAGE_MASK) == entry->write && ((guest_virt + size - 1) & TCG_PAGE_MASK) == entry->write
+    return (guest_virt & TCG_PAGE_MASK) == tag && ((guest_virt + size - 1) & TCG_PAGE_MASK) == tag
                ? (void *)(uintptr_t)(guest_virt + entry->addend)
                : NULL;
 }
