@@ -170,12 +170,6 @@ uint16_t x87_host_unary(const X86Cpu *cpu, X87Unary op, X87Register *result, con
                      : "m"(*x)                                                                     \
                      : "cc")
     switch (op) {
-    case X87_CHS:
-        UNARY("fchs");
-        break;
-    case X87_ABS:
-        UNARY("fabs");
-        break;
     case X87_F2XM1:
         UNARY("f2xm1");
         break;

@@ -24,6 +24,7 @@ uint16_t x87_host_compare(const X86Cpu *cpu, const X87Register *x, const X87Regi
 uint16_t x87_host_compare_memory(const X86Cpu *cpu, const X87Register *x, X87Format format,
                                  const void *bytes);
 uint16_t x87_host_examine(const X87Register *x);
+/* F2XM1 and what follows it. */
 uint16_t x87_host_unary(const X86Cpu *cpu, X87Unary op, X87Register *result, const X87Register *x);
 /* x is ST(0), y is ST(1). */
 uint16_t x87_host_binary(const X86Cpu *cpu, X87Binary op, X87Register *result, const X87Register *x,

@@ -336,10 +336,10 @@ static void special_operation(X86Cpu *cpu, unsigned modrm)
 
     switch (modrm) {
     case 0xe0:
-        x87_unary(cpu, X87_CHS);
+        x87_change_sign(cpu, false);
         break;
     case 0xe1:
-        x87_unary(cpu, X87_ABS);
+        x87_change_sign(cpu, true);
         break;
     case 0xe4:
         set_conditions(cpu, x87_test(cpu));

@@ -16,7 +16,7 @@ typedef enum {
     X87_DIV,
     X87_DIVR
 } X87Operation;
-typedef enum { X87_CHS, X87_ABS, X87_F2XM1, X87_SQRT, X87_RNDINT, X87_SIN, X87_COS } X87Unary;
+typedef enum { X87_F2XM1, X87_SQRT, X87_RNDINT, X87_SIN, X87_COS } X87Unary;
 typedef enum { X87_YL2X, X87_ATAN, X87_PREM1, X87_PREM, X87_YL2XP1, X87_SCALE } X87Binary;
 typedef enum { X87_TAN, X87_XTRACT, X87_SINCOS } X87Pushing;
 typedef enum { X87_F32, X87_F64, X87_I16, X87_I32, X87_I64, X87_BCD, X87_F80 } X87Format;
@@ -61,6 +61,8 @@ void x87_arithmetic_memory(X86Cpu *cpu, X87Operation op, X87Format format, const
 uint16_t x87_compare(X86Cpu *cpu, unsigned with, bool quiet);
 uint16_t x87_compare_memory(X86Cpu *cpu, X87Format format, const void *bytes);
 uint16_t x87_test(X86Cpu *cpu);
+/* FCHS, and FABS. */
+void x87_change_sign(X86Cpu *cpu, bool clear);
 void x87_unary(X86Cpu *cpu, X87Unary op);
 void x87_binary(X86Cpu *cpu, X87Binary op);
 void x87_pushing(X86Cpu *cpu, X87Pushing op);

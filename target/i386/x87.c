@@ -138,6 +138,18 @@ uint16_t x87_test(X86Cpu *cpu)
     return compared(cpu, x87_host_compare(cpu, x87_st(cpu, 0), &zero, false));
 }
 
+void x87_change_sign(X86Cpu *cpu, bool clear)
+{
+    X87Register *x = x87_st(cpu, 0);
+
+    if (x87_is_empty(cpu, 0)) {
+        put_underflow(cpu, 0);
+        return;
+    }
+    x->sign_exponent = clear ? x->sign_exponent & 0x7fff : x->sign_exponent ^ 0x8000;
+    cpu->x87.status &= (uint16_t)~C1;
+}
+
 void x87_unary(X86Cpu *cpu, X87Unary op)
 {
     X87Register result = { 0 };
