@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Commands of the 82078 (290474, 6). SCAN, SAVE, RESTORE and FORMAT AND WRITE are answered as invalid ones; a sector is one
- * of 512 bytes.
+ * Commands of the 82078 (290474, 6), which has no SCAN. A sector is one of 512 bytes and none is marked as deleted.
  */
 #include "hw/floppy/isa-fdc.h"
 
@@ -22,14 +21,25 @@ enum {
     ST1_END = 1 << 7,
     ST2_WRONG_CYLINDER = 1 << 4,
     ST2_DATA_ERROR = 1 << 5,
+    ST2_CONTROL_MARK = 1 << 6,
     ST3_TWO_SIDES = 1 << 3,
     ST3_TRACK_0 = 1 << 4,
     ST3_ALWAYS = 1 << 5,
     ST3_PROTECTED = 1 << 6,
 
     MULTI_TRACK = 1 << 7,
+    SKIP = 1 << 5,
+    READ_DELETED = 0x0c,
+    FORMAT_AND_WRITE = 0xad, /* with the bit for MFM masked out */
     SIZE_512 = 2,
     ID_SIZE = 4, /* of what FORMAT TRACK takes for a sector */
+    /* In the bytes of SAVE. */
+    SAVED_REGISTERS = 2,
+    SAVED_POWER = 12,
+    /* In those of DRIVE SPECIFICATION. */
+    SPECIFICATION_DONE = 1 << 7,
+    SPECIFICATION_QUIET = 1 << 6, /* no result */
+
     VERSION = 0x90,
     PART = 0x41, /* as Linux knows an 82078B */
     RESULT = 7,
@@ -67,6 +77,11 @@ static Kind kind_of(const Fdc *f)
     default:
         return KIND_READ;
     }
+}
+
+static bool reads_deleted(const Fdc *f)
+{
+    return (f->command & 0x1f) == READ_DELETED;
 }
 
 /* Sectors */
@@ -130,6 +145,8 @@ static void start_sector(Fdc *f)
         return;
     } else if (kind_of(f) == KIND_WRITE) {
         fdc_begin_data(f, false, 0, FLOPPY_SECTOR);
+    } else if (reads_deleted(f) && f->command & SKIP) {
+        finish(f, 0, 0, ST2_CONTROL_MARK);
     } else {
         f->phase = FDC_REQUEST;
         fdc_submit(f);
@@ -148,6 +165,10 @@ static void go_on(Fdc *f)
             finish(f, 0, 0, 0);
             return;
         }
+    } else if (reads_deleted(
+                   f)) { /* a sector that is not ends the command (table of READ DELETED DATA) */
+        finish(f, 0, 0, ST2_CONTROL_MARK);
+        return;
     } else {
         more = next_sector(f);
     }
@@ -160,7 +181,7 @@ static void go_on(Fdc *f)
     }
 }
 
-/* The host has given the address and size of a sector, which gets the filler. */
+/* The host has given the address and size of a sector, which gets the filler, or what the host gives next. */
 static void format_sector(Fdc *f)
 {
     uint8_t filler = f->fifo[5];
@@ -170,6 +191,14 @@ static void format_sector(Fdc *f)
     f->sector = f->buffer[2];
     if (f->buffer[3] != SIZE_512) {
         fail(f, ST1_NO_DATA, 0);
+        return;
+    }
+    if ((f->command & 0xbf) == FORMAT_AND_WRITE) {
+        if (f->ended) {
+            finish(f, 0, 0, 0);
+        } else if (find_sector(f)) {
+            fdc_begin_data(f, false, 0, FLOPPY_SECTOR);
+        }
         return;
     }
     memset(f->buffer, filler, sizeof f->buffer);
@@ -189,7 +218,7 @@ void fdc_data_done(Fdc *f, bool end)
     if (f->data_position < f->data_end) { /* the rest of the sector is zeros */
         memset(f->buffer + f->data_position, 0, f->data_end - f->data_position);
     }
-    if (kind_of(f) == KIND_FORMAT) {
+    if (kind_of(f) == KIND_FORMAT && f->data_end == ID_SIZE) {
         format_sector(f);
     } else {
         f->phase = FDC_REQUEST;
@@ -366,6 +395,7 @@ static void read_id(Fdc *f)
 
 /* Heads */
 
+/* Pulses go out whether or not a drive takes them. */
 static void seek_to(Fdc *f, unsigned cylinder)
 {
     Floppy *drive = fdc_drive(f, f->unit);
@@ -375,15 +405,17 @@ static void seek_to(Fdc *f, unsigned cylinder)
     f->sense_status = ST0_SEEK_END | (f->fifo[1] & 7);
     if (drive) {
         floppy_step_to(drive, cylinder);
-    } else {
-        f->sense_status |= ST0_ABNORMAL | ST0_CHECK;
     }
     fdc_begin_result(f, 0, true);
 }
 
+/* Only a drive can say that its heads came to track 0. */
 static void recalibrate(Fdc *f)
 {
     seek_to(f, 0);
+    if (!fdc_drive(f, f->unit)) {
+        f->sense_status |= ST0_ABNORMAL | ST0_CHECK;
+    }
 }
 
 static void seek(Fdc *f)
@@ -474,18 +506,55 @@ static void lock(Fdc *f)
     fdc_begin_result(f, 1, false);
 }
 
-static void dump_registers(Fdc *f)
+/* What DUMPREG and SAVE tell alike: ten bytes. */
+static void put_registers(const Fdc *f, uint8_t *bytes)
 {
     for (unsigned i = 0; i < 4; i++) {
-        f->fifo[i] = cylinder_of(f, i);
+        bytes[i] = cylinder_of(f, i);
     }
-    f->fifo[4] = f->specify[0];
-    f->fifo[5] = f->specify[1];
-    f->fifo[6] = f->last;
-    f->fifo[7] = f->locked << 7 | f->perpendicular;
-    f->fifo[8] = f->configure;
-    f->fifo[9] = f->precompensation;
+    bytes[4] = f->specify[0];
+    bytes[5] = f->specify[1];
+    bytes[6] = f->last;
+    bytes[7] = f->locked << 7 | f->perpendicular;
+    bytes[8] = f->configure;
+    bytes[9] = f->precompensation;
+}
+
+static void dump_registers(Fdc *f)
+{
+    put_registers(f, f->fifo);
     fdc_begin_result(f, 10, false);
+}
+
+/* Clock, rate, boot drive and the status of the disk are not told: zeros. */
+static void save(Fdc *f)
+{
+    memset(f->fifo, 0, sizeof f->fifo);
+    put_registers(f, f->fifo + SAVED_REGISTERS);
+    f->fifo[SAVED_POWER] = f->power;
+    fdc_begin_result(f, FDC_FIFO, false);
+}
+
+/* The bytes of SAVE behind the opcode. */
+static void restore(Fdc *f)
+{
+    const uint8_t *saved = f->fifo + 1, *bytes = saved + SAVED_REGISTERS;
+
+    for (unsigned i = 0; i < 4; i++) {
+        if (fdc_drive(f, i)) {
+            floppy_place(fdc_drive(f, i), bytes[i]);
+        }
+    }
+    f->specify[0] = bytes[4];
+    f->specify[1] = bytes[5];
+    f->non_dma = bytes[5] & 1;
+    f->last = bytes[6];
+    f->locked = bytes[7] >> 7;
+    f->perpendicular = bytes[7] & 0x3f;
+    f->configure = bytes[8] & 0x7f;
+    f->precompensation = bytes[9];
+    f->power = saved[SAVED_POWER];
+    fdc_begin_result(f, 0, false);
 }
 
 static void version(Fdc *f)
@@ -502,8 +571,26 @@ static void part_id(Fdc *f)
 
 static void power_down_mode(Fdc *f)
 {
-    f->fifo[0] = f->fifo[1];
+    f->power = f->fifo[1];
+    f->fifo[0] = f->power;
     fdc_begin_result(f, 1, false);
+}
+
+/* Up to four bytes with a drive and its type, and one that ends them. */
+static void specify_drives(Fdc *f)
+{
+    unsigned i = 1;
+
+    while (i < f->position && !(f->fifo[i] & SPECIFICATION_DONE)) {
+        f->drive_types[f->fifo[i] >> 5 & 3] = f->fifo[i] & 0x1f;
+        i++;
+    }
+    if (i == f->position || f->fifo[i] & SPECIFICATION_QUIET) {
+        fdc_begin_result(f, 0, false);
+    } else {
+        memcpy(f->fifo, f->drive_types, sizeof f->drive_types);
+        fdc_begin_result(f, sizeof f->drive_types, false);
+    }
 }
 
 static void nothing(Fdc *f)
@@ -524,6 +611,7 @@ static const struct {
     { 0x1f, 0x16, 9, verify },
     { 0xbf, 0x0a, 2, read_id },
     { 0xbf, 0x0d, 6, format_track },
+    { 0xbf, FORMAT_AND_WRITE, 6, format_track },
     { 0xff, 0x07, 2, recalibrate },
     { 0xff, 0x08, 1, sense_interrupt },
     { 0xff, 0x03, 3, specify },
@@ -538,7 +626,9 @@ static const struct {
     { 0xff, 0x17, 2, power_down_mode },
     { 0xff, 0x18, 1, part_id },
     { 0xff, 0x33, 2, nothing },       /* OPTION */
-    { 0xff, 0x8e, 6, nothing },       /* DRIVE SPECIFICATION */
+    { 0xff, 0x8e, 6, specify_drives },
+    { 0xff, 0x2e, 1, save },
+    { 0xff, 0x4e, FDC_LONGEST, restore },
 };
 /* clang-format on */
 

@@ -17,7 +17,7 @@ typedef struct {
 } FloppyFormat;
 
 typedef struct {
-    Device device; /* first */
+    Device device;              /* first */
     const FloppyFormat *format; /* of the medium; NULL: there is none, or none that fits */
     uint32_t unit;
     int type; /* FloppyType; FLOPPY_AUTO until realized */
@@ -41,5 +41,7 @@ extern const char *const floppy_type_names[];
 bool floppy_present(const Floppy *floppy);
 /* Moves the heads; what a disk's presence makes of DSKCHG. */
 void floppy_step_to(Floppy *floppy, unsigned cylinder);
+/* The heads are there, as far as the controller knows: no step. */
+void floppy_place(Floppy *floppy, unsigned cylinder);
 
 #endif

@@ -81,6 +81,11 @@ void floppy_step_to(Floppy *floppy, unsigned cylinder)
     floppy->cylinder = cylinder;
 }
 
+void floppy_place(Floppy *floppy, unsigned cylinder)
+{
+    floppy->cylinder = MIN(cylinder, LAST_CYLINDER);
+}
+
 /* The bus */
 
 static bool floppy_attach(Bus *generic, Device *device, GError **error)

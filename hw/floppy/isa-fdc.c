@@ -13,14 +13,13 @@
 #include "machine/machine.h"
 
 enum {
-    SRA = 0,
-    SRB = 1,
+    SRB = 1, /* the one below it, SRA, is there in PS/2 mode only */
     DOR = 2,
     TDR = 3,
     MSR = 4,
     FIFO = 5,
     DIRECTION = 7,
-    LOW_PORTS = 6, /* the seventh is the IDE channel's */
+    LOW_PORTS = 5, /* from SRB on; what follows the FIFO is the IDE channel's */
 
     DOR_SELECT = 3,
     DOR_NOT_RESET = 1 << 2,
@@ -112,7 +111,9 @@ static void enter_reset(Fdc *f)
     f->phase = FDC_IDLE;
     f->position = f->length = 0;
     f->sense_pending = 0;
-    if (!f->locked) {
+    if (f->locked) {
+        f->configure &= FDC_CONFIGURE_LOCKED;
+    } else {
         f->configure = FDC_CONFIGURE_RESET;
         f->precompensation = 0;
     }
@@ -120,12 +121,12 @@ static void enter_reset(Fdc *f)
     fdc_set_irq(f, false);
 }
 
-/* Polling tells that each of four drives became ready. */
+/* Polling, which every reset turns on, tells that each of four drives became ready. */
 static void leave_reset(Fdc *f)
 {
-    f->sense_pending = f->configure & FDC_POLL_OFF ? 0 : 4;
+    f->sense_pending = 4;
     f->sense_reset = true;
-    fdc_set_irq(f, f->sense_pending > 0);
+    fdc_set_irq(f, true);
 }
 
 static void write_dor(Fdc *f, uint8_t value)
@@ -214,7 +215,10 @@ static void write_data(Fdc *f, uint8_t value)
         f->length = fdc_command_length(value);
     }
     if (f->phase == FDC_COMMAND) {
-        f->fifo[f->position++] = value;
+        if (f->position < FDC_FIFO) { /* the last byte of RESTORE is reserved */
+            f->fifo[f->position] = value;
+        }
+        f->position++;
         /* DRIVE SPECIFICATION ends where its bytes say so. */
         if (f->position == f->length ||
             (f->fifo[0] == DRIVE_SPECIFICATION && f->position > 1 && value & SPECIFICATION_DONE)) {
@@ -225,13 +229,14 @@ static void write_data(Fdc *f, uint8_t value)
 
 /* Ports */
 
+/* Without a drive, nothing says that a disk is still the same one. */
 static uint8_t read_direction(const Fdc *f)
 {
     unsigned unit = f->dor & DOR_SELECT;
     const Floppy *drive = fdc_drive(f, unit);
     bool motor = f->dor >> (4 + unit) & 1;
 
-    return drive && motor && (drive->changed || !floppy_present(drive)) ? DIR_CHANGED : 0;
+    return !drive || (motor && (drive->changed || !floppy_present(drive))) ? DIR_CHANGED : 0;
 }
 
 static MemoryResult read_port(void *opaque, uint64_t offset, uint64_t *value, unsigned size,
@@ -239,10 +244,7 @@ static MemoryResult read_port(void *opaque, uint64_t offset, uint64_t *value, un
 {
     Fdc *f = opaque;
 
-    switch (offset) {
-    case SRA:
-        *value = f->interrupt ? 1 << 7 : 0;
-        break;
+    switch (offset + SRB) {
     case SRB:
         *value = 0xc0 | (f->dor >> 4 & 3) | (f->dor & 1) << 5;
         break;
@@ -267,7 +269,7 @@ static MemoryResult write_port(void *opaque, uint64_t offset, uint64_t value, un
 {
     Fdc *f = opaque;
 
-    switch (offset) {
+    switch (offset + SRB) {
     case DOR:
         write_dor(f, value);
         break;
@@ -349,7 +351,7 @@ static bool isa_fdc_realize(Device *device, GError **error)
     memory_region_init_io(&f->high, device->machine, "fdc-dir", 1, &high_ops, f);
     device_add_io(device, &f->low);
     device_add_io(device, &f->high);
-    isa_map_io(device, 0, f->iobase);
+    isa_map_io(device, 0, f->iobase + SRB);
     isa_map_io(device, 1, f->iobase + DIRECTION);
     bus_init(&f->floppies.bus, &floppy_bus_type, device, "floppy-bus.0");
     f->floppies.bus.max_devices = FLOPPY_DRIVES;
@@ -385,7 +387,8 @@ static void isa_fdc_reset(Device *device)
     f->configure = FDC_CONFIGURE_RESET;
     f->precompensation = f->perpendicular = 0;
     f->locked = f->non_dma = f->to_host = f->sense_reset = f->ended = false;
-    f->specify[0] = f->specify[1] = 0;
+    f->specify[0] = f->specify[1] = f->power = 0;
+    memset(f->drive_types, 0, sizeof f->drive_types);
     f->sense_pending = f->sense_status = 0;
     f->position = f->length = 0;
     f->data_position = f->data_end = 0;
@@ -401,6 +404,7 @@ static bool isa_fdc_state_check(Device *device, GError **error)
 
     if (f->position > f->length || f->data_position > f->data_end ||
         (f->phase == FDC_DATA && f->data_position == f->data_end) ||
+        (f->phase == FDC_RESULT && f->length > FDC_FIFO) ||
         ((f->phase == FDC_RESULT || f->phase == FDC_COMMAND) && f->position == f->length) ||
         ((f->phase == FDC_DATA || f->phase == FDC_REQUEST) &&
          !floppy_present(fdc_drive(f, f->unit)))) {
@@ -452,8 +456,8 @@ static const StateField isa_fdc_state[] = {
     STATE(Fdc, ended),
     STATE_MOST(Fdc, sense_pending, 4),
     STATE(Fdc, sense_status),
-    STATE_MOST(Fdc, position, FDC_FIFO),
-    STATE_MOST(Fdc, length, FDC_FIFO),
+    STATE_MOST(Fdc, position, FDC_LONGEST),
+    STATE_MOST(Fdc, length, FDC_LONGEST),
     STATE(Fdc, fifo),
     STATE_MOST(Fdc, data_position, FLOPPY_SECTOR),
     STATE_MOST(Fdc, data_end, FLOPPY_SECTOR),
@@ -465,6 +469,8 @@ static const StateField isa_fdc_state[] = {
     STATE(Fdc, sector),
     STATE(Fdc, last),
     STATE(Fdc, formatted),
+    STATE_SINCE(FDC_VERSION, Fdc, power),
+    STATE_SINCE(FDC_VERSION, Fdc, drive_types),
     { 0 },
 };
 
@@ -476,6 +482,7 @@ static const DeviceType isa_fdc_type = {
     .instance_size = sizeof(Fdc),
     .properties = isa_fdc_properties,
     .state = isa_fdc_state,
+    .state_version = FDC_VERSION,
     .realize = isa_fdc_realize,
     .unrealize = isa_fdc_unrealize,
     .reset = isa_fdc_reset,

@@ -7,9 +7,12 @@
 #include "hw/isa/isa.h"
 
 enum {
+    FDC_VERSION = 1, /* of what is saved: 1 knows POWERDOWN MODE and DRIVE SPECIFICATION */
     FDC_FIFO = 16,
-    FDC_POLL_OFF = 1 << 4, /* in the second byte of CONFIGURE */
+    FDC_LONGEST = 17, /* command: RESTORE */
+    /* In the second byte of CONFIGURE. */
     FDC_CONFIGURE_RESET = 1 << 5, /* FIFO off */
+    FDC_CONFIGURE_LOCKED = 0x2f,  /* what LOCK keeps: the FIFO and its threshold */
     FDC_IMPLIED_SEEK = 1 << 6,
 };
 
@@ -48,7 +51,9 @@ typedef struct {
     uint8_t buffer[FLOPPY_SECTOR];
     /* The command: its bytes are in the FIFO until its result. */
     uint8_t command, unit, cylinder, head, sector, last;
-    uint8_t formatted; /* sectors */
+    uint8_t formatted;      /* sectors */
+    uint8_t power;          /* what POWERDOWN MODE was given */
+    uint8_t drive_types[4]; /* what DRIVE SPECIFICATION was given */
     /* Properties. */
     uint32_t iobase, irq_number, dma;
 } Fdc;

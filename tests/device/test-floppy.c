@@ -321,17 +321,124 @@ static void test_settings(void)
     command(b, (const uint8_t[]){ 0x94 }, 1);
     result(b, bytes, 1);
     g_assert_cmphex(bytes[0], ==, 0x10);
-    out(b, MSR, 0x80); /* reset: the setting stays, and with it polling is off */
+    out(b, MSR, 0x80); /* reset: the FIFO's settings stay, but polling and its interrupt do not */
+    for (unsigned i = 0; i < 4; i++) {
+        sense(b, 0xc0 | i, 0);
+    }
     command(b, (const uint8_t[]){ 0x0e }, 1);
     result(b, bytes, 10);
-    g_assert_cmphex(bytes[8], ==, 0x57);
-    command(b, (const uint8_t[]){ 0x08 }, 1);
-    result(b, bytes, 1);
-    g_assert_cmphex(bytes[0], ==, 0x80);
+    g_assert_cmphex(bytes[8], ==, 0x07);
+    g_assert_cmphex(bytes[9], ==, 7);
     command(b, (const uint8_t[]){ 0x8e, 0, 0xc0 }, 3);
     command(b, (const uint8_t[]){ 0x1c }, 1);
     result(b, bytes, 1);
     g_assert_cmphex(bytes[0], ==, 0x80);
+    bench_free(b);
+}
+
+/* A drive that is not there takes any step, but never comes to track 0. */
+static void test_absent_drive(void)
+{
+    Bench *b = bench_new(1474560, "off");
+
+    start(b, 0, true);
+    g_assert_cmphex(pc_rig_in(&b->rig, BASE), ==, 0xff); /* SRA is for PS/2 mode */
+    command(b, (const uint8_t[]){ 0x0f, 1, 5 }, 3);
+    sense(b, 0x21, 0);
+    command(b, (const uint8_t[]){ 0x8f, 1, 5 }, 3);
+    sense(b, 0x21, 0);
+    command(b, (const uint8_t[]){ 0x07, 1 }, 2);
+    sense(b, 0x71, 0);
+    command(b, (const uint8_t[]){ 0x0f, 0, 5 }, 3);
+    sense(b, 0x20, 5);
+    g_assert_cmphex(in(b, DIRECTION) & 0x80, ==, 0);
+    out(b, DOR, 0x2d);
+    g_assert_cmphex(in(b, DIRECTION) & 0x80, ==, 0x80);
+    bench_free(b);
+}
+
+/* What SAVE gave makes the controller again what it was. */
+static void test_save_restore(void)
+{
+    Bench *b = bench_new(1474560, "off");
+    uint8_t before[16], after[16], words[17] = { 0x4e };
+
+    start(b, 0, true);
+    command(b, (const uint8_t[]){ 0x0f, 0, 5 }, 3);
+    sense(b, 0x20, 5);
+    command(b, (const uint8_t[]){ 0x12, 0x85 }, 2);
+    command(b, (const uint8_t[]){ 0x13, 0, 0x57, 7 }, 4);
+    command(b, (const uint8_t[]){ 0x17, 0x13 }, 2);
+    result(b, before, 1);
+    g_assert_cmphex(before[0], ==, 0x13);
+    command(b, (const uint8_t[]){ 0x2e }, 1);
+    result(b, before, 16);
+    g_assert_cmpmem(
+        before, 16,
+        ((const uint8_t[]){ 0, 0, 5, 0, 0, 0, 0xaf, 2, 0, 0x05, 0x57, 7, 0x13, 0, 0, 0 }), 16);
+    device_reset_tree(b->rig.machine->root);
+    command(b, (const uint8_t[]){ 0x2e }, 1);
+    result(b, after, 16);
+    g_assert_cmphex(after[10], ==, 0x20);
+    memcpy(words + 1, before, 16);
+    command(b, words, 17);
+    g_assert_cmphex(in(b, MSR), ==, 0x80);
+    command(b, (const uint8_t[]){ 0x2e }, 1);
+    result(b, after, 16);
+    g_assert_cmpmem(before, 16, after, 16);
+    bench_free(b);
+}
+
+/* Up to four drives, and with the last byte's sixth bit clear a byte for each of all. */
+static void test_drive_specification(void)
+{
+    Bench *b = bench_new(0, "off");
+    uint8_t bytes[4];
+
+    start(b, 0, true);
+    command(b, (const uint8_t[]){ 0x8e, 0x15, 0x6a, 0xc0 }, 4);
+    g_assert_cmphex(in(b, MSR), ==, 0x80);
+    command(b, (const uint8_t[]){ 0x8e, 0x80 }, 2);
+    result(b, bytes, 4);
+    g_assert_cmpmem(bytes, 4, ((const uint8_t[]){ 0x15, 0, 0, 0x0a }), 4);
+    command(b, (const uint8_t[]){ 0x33, 0x80 }, 2);
+    g_assert_cmphex(in(b, MSR), ==, 0x80);
+    bench_free(b);
+}
+
+/* FORMAT AND WRITE takes a sector behind each address; no sector is a deleted one. */
+static void test_format_and_write(void)
+{
+    Bench *b = bench_new(737280, "off");
+    uint8_t bytes[7], sector[512];
+
+    start(b, 2, false);
+    command(b, (const uint8_t[]){ 0xed, 0, 2, 2, 0x50, 0xf6 }, 6);
+    for (unsigned n = 1; n <= 2; n++) {
+        const uint8_t address[4] = { 0, 0, (uint8_t)n, 2 };
+
+        for (unsigned i = 0; i < 4 + 512; i++) {
+            wait_irq(b);
+            g_assert_cmphex(in(b, MSR), ==, 0xb0);
+            out(b, FIFO, i < 4 ? address[i] : (uint8_t)(i * n));
+        }
+    }
+    wait_irq(b);
+    result(b, bytes, 7);
+    g_assert_cmphex(bytes[0], ==, 0);
+    for (unsigned n = 1; n <= 2; n++) {
+        g_assert_cmpint(block_pread(b->block, (n - 1) * 512, sector, 512), ==, 0);
+        g_assert_cmphex(sector[100], ==, 104 * n);
+    }
+    command(b, (const uint8_t[]){ 0x03, 0xaf, 2 }, 3);
+    program_dma(b, 0x46, 2 * 512);
+    command(b, (const uint8_t[]){ 0x4c, 0, 0, 0, 2, 2, 9, 0x1b, 0xff }, 9);
+    wait_irq(b);
+    result(b, bytes, 7);
+    g_assert_cmpmem(bytes, 7, ((const uint8_t[]){ 0, 0, 0x40, 0, 0, 2, 2 }), 7);
+    command(b, (const uint8_t[]){ 0x6c, 0, 0, 0, 1, 2, 9, 0x1b, 0xff }, 9);
+    result(b, bytes, 7);
+    g_assert_cmphex(bytes[2], ==, 0x40);
     bench_free(b);
 }
 
@@ -423,6 +530,10 @@ int main(int argc, char **argv)
     g_test_add_func("/floppy/by-port", test_by_port);
     g_test_add_func("/floppy/change-line", test_change_line);
     g_test_add_func("/floppy/settings", test_settings);
+    g_test_add_func("/floppy/absent-drive", test_absent_drive);
+    g_test_add_func("/floppy/save-restore", test_save_restore);
+    g_test_add_func("/floppy/drive-specification", test_drive_specification);
+    g_test_add_func("/floppy/format-and-write", test_format_and_write);
     g_test_add_func("/floppy/odd-sizes", test_odd_sizes);
     g_test_add_func("/floppy/part-of-sector", test_part_of_sector);
     g_test_add_func("/floppy/noise", test_noise);
