@@ -206,6 +206,13 @@ const char *key_values_get(const KeyValues *list, const char *key)
     return value;
 }
 
+bool key_values_counts(const KeyValues *list, unsigned index)
+{
+    const KeyValue *pair = &g_array_index(list->pairs, KeyValue, index);
+
+    return key_values_get(list, pair->key) == pair->value;
+}
+
 char *key_values_take(KeyValues *list, const char *key)
 {
     char *value = g_strdup(key_values_get(list, key));

@@ -37,6 +37,8 @@ void key_values_add(KeyValues *list, const char *key, const char *value);
 void key_values_append(KeyValues *list, const KeyValues *more);
 /* The last value of a key or NULL. */
 const char *key_values_get(const KeyValues *list, const char *key);
+/* Whether the pair at index is the last of its key: what came before it is not even judged. */
+bool key_values_counts(const KeyValues *list, unsigned index);
 /* As get, and removes all of that key; the caller frees. */
 char *key_values_take(KeyValues *list, const char *key);
 /* What is left as a table; of a repeated key the last value. */

@@ -96,7 +96,7 @@ static bool set_properties(Device *device, const KeyValues *options, GError **er
     for (unsigned i = 0; i < options->pairs->len; i++) {
         const KeyValue *pair = &g_array_index(options->pairs, KeyValue, i);
 
-        if (!g_strv_contains(ours, pair->key) &&
+        if (!g_strv_contains(ours, pair->key) && key_values_counts(options, i) &&
             !device_set(device, pair->key, pair->value, error)) {
             return false;
         }

@@ -117,14 +117,61 @@ static bool check_topology(const MachineConfig *config, GError **error)
     return true;
 }
 
+/* What -m says holds against -machine memory.…, wherever they stand. */
+static void merge_memory(MemorySizes *memory, const MemorySizes *weaker)
+{
+    if (!memory->size_given) {
+        memory->size = weaker->size;
+    }
+    if (!memory->most_given) {
+        memory->most = weaker->most;
+        memory->most_given = weaker->most_given;
+    }
+    if (!memory->slots_given) {
+        memory->slots = weaker->slots;
+        memory->slots_given = weaker->slots_given;
+    }
+}
+
+/* Of what could be plugged; boards without nodes of memory never take any. */
+static bool check_plugged_memory(const Board *board, const MemorySizes *memory, uint64_t ram_bytes,
+                                 GError **error)
+{
+    enum { GRAIN = 4096 };
+
+    if (memory->slots_given && !memory->most_given) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "-m: slots= is for memory that is plugged: give maxmem= with it");
+    }
+    if (memory->most_given && memory->most < ram_bytes) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "-m: maxmem is less than the RAM at start (a bare number counts bytes)");
+    }
+    if (memory->slots && memory->most == ram_bytes) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "-m: maxmem leaves nothing for the %u slot%s: it is the RAM at start",
+                          memory->slots, plural(memory->slots));
+    }
+    if (memory->most_given && memory->most != ram_bytes && !board->numa) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "-m: machine '%s' takes no slots= and no maxmem=", board->name);
+    }
+    if (memory->most % GRAIN) {
+        return error_fail(error, KASO_ERROR_INVALID, "-m: maxmem is no multiple of %u bytes",
+                          GRAIN);
+    }
+    return true;
+}
+
 static bool choose_sizes(Setup *setup, GError **error)
 {
     MachineConfig *config = &setup->config;
     const Board *board = config->board;
+    MemorySizes *memory = &setup->memory;
 
-    if (!setup->memory_given) {
-        config->ram_bytes = board->default_ram_bytes;
-    }
+    merge_memory(memory, &setup->machine_memory);
+
+    config->ram_bytes = memory->size ? memory->size : board->default_ram_bytes;
     if (config->ram_bytes < board->min_ram_bytes ||
         (board->max_ram_bytes && config->ram_bytes > board->max_ram_bytes)) {
         return error_fail(error, KASO_ERROR_INVALID,
@@ -133,10 +180,10 @@ static bool choose_sizes(Setup *setup, GError **error)
                           board->name, board->min_ram_bytes >> 20, board->max_ram_bytes >> 20,
                           config->ram_bytes >> 20);
     }
-    if (setup->max_memory && setup->max_memory < config->ram_bytes) {
-        return error_fail(error, KASO_ERROR_INVALID, "-m: maxmem is less than the RAM at start");
+    if (!check_plugged_memory(board, memory, config->ram_bytes, error)) {
+        return false;
     }
-    if (setup->max_memory > config->ram_bytes) {
+    if (memory->most > config->ram_bytes) {
         fprintf(stderr,
                 "%s: -m maxmem=: no memory can be plugged yet; the guest has what size= gives\n",
                 setup->program);

@@ -151,42 +151,17 @@ bool help_machine(const char *name, GError **error)
     return true;
 }
 
-/* As print_lines, for lines that belong to the heading above them. */
-static void print_indented(GArray *lines, unsigned width)
-{
-    g_array_sort(lines, compare_lines);
-    for (unsigned i = 0; i < lines->len; i++) {
-        const Line *line = &g_array_index(lines, Line, i);
-
-        printf("  %-*s %s\n", (int)width, line->name, line->summary ? line->summary : "");
-    }
-    g_array_unref(lines);
-}
-
 static int compare_names(const void *a, const void *b)
 {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* A line for each property that needs words; a paragraph of names for features that are known by their name. */
-static void print_cpu_properties(const Property *table)
+/* Features that are known by their name, as words in lines. */
+static void print_flags(GPtrArray *names)
 {
     enum { WIDTH = 78 };
-    g_autoptr(GPtrArray) names = g_ptr_array_new();
-    g_autoptr(GArray) described = g_array_new(true, true, sizeof(Property));
     size_t column = 0;
 
-    for (; table && table->name; table++) {
-        if (table->kind == PROPERTY_ON_OFF_AUTO && !table->summary) {
-            g_ptr_array_add(names, (void *)table->name);
-        } else {
-            g_array_append_val(described, *table);
-        }
-    }
-    print_properties((const Property *)(void *)described->data);
-    if (!names->len) {
-        return;
-    }
     g_ptr_array_sort(names, compare_names);
     printf("\nRecognized CPUID flags:");
     for (unsigned i = 0; i < names->len; i++) {
@@ -202,31 +177,71 @@ static void print_cpu_properties(const Property *table)
     printf("\n");
 }
 
+static GPtrArray *flags_of(const Target *target)
+{
+    GPtrArray *names = g_ptr_array_new();
+
+    for (const Property *property = target->properties; property && property->name; property++) {
+        if (property->kind == PROPERTY_ON_OFF_AUTO && !property->summary) {
+            g_ptr_array_add(names, (void *)property->name);
+        }
+    }
+    return names;
+}
+
+/* Models that are no processor's stand at the end. */
+static int compare_models(const void *a, const void *b)
+{
+    static const char *const last[] = { "base", "host", "max", NULL };
+    const Line *one = a, *other = b;
+    int order = g_strv_contains(last, one->name) - g_strv_contains(last, other->name);
+
+    return order ? order : strcmp(one->name, other->name);
+}
+
+/*
+ * Tools read this by the layout that QEMU's has: two spaces before each name, and with flags of CPUID two before what a
+ * model is, and the flags behind an empty line; without them names alone. `-cpu NAME,help` says the rest.
+ */
+static void print_models(const Target *target)
+{
+    g_autoptr(GPtrArray) flags = flags_of(target);
+    GArray *lines = new_lines();
+    const CpuModel *const *model;
+
+    REGISTRY_FOREACH(cpu_models, model) {
+        if ((*model)->target == target) {
+            add_line(lines, (*model)->name, (*model)->summary);
+        }
+    }
+    g_array_sort(lines, flags->len ? compare_models : compare_lines);
+    for (unsigned i = 0; i < lines->len; i++) {
+        const Line *line = &g_array_index(lines, Line, i);
+
+        if (flags->len) {
+            printf("  %-20s  %s\n", line->name, line->summary ? line->summary : "");
+        } else {
+            printf("  %s\n", line->name);
+        }
+    }
+    g_array_unref(lines);
+    if (flags->len) {
+        print_flags(flags);
+    }
+}
+
 void help_cpus(const Target *target)
 {
     const Target *const *it;
-    const CpuModel *const *model;
 
     REGISTRY_FOREACH(targets, it) {
-        GArray *lines;
-
-        if (target && target != *it) {
-            continue;
-        }
-        lines = new_lines();
-        REGISTRY_FOREACH(cpu_models, model) {
-            if ((*model)->target == *it) {
-                add_line(lines, (*model)->name, (*model)->summary);
-            }
-        }
-        if (target) {
+        if (target == *it) {
             printf("Available CPUs:\n");
-        } else {
+            print_models(*it);
+        } else if (!target) {
             printf("Available CPUs (%s):\n", (*it)->name);
+            print_models(*it);
         }
-        print_indented(lines, 21);
-        printf("\nFeatures (-cpu NAME,FEATURE=on|off; -cpu NAME,help tells what a model has):\n");
-        print_cpu_properties((*it)->properties);
     }
 }
 

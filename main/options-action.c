@@ -203,6 +203,9 @@ bool option_action(Setup *setup, const char *argument, GError **error)
         g_autofree char *suggestion = NULL;
         size_t n = 0;
 
+        if (!key_values_counts(list, i)) {
+            continue;
+        }
         if (g_str_has_prefix(pair->key, "exit-status.")) {
             if (!set_exit_status(setup, pair, error)) {
                 return false;

@@ -126,6 +126,7 @@ static bool machine_common_option(Setup *setup, const KeyValue *pair, bool *ok, 
     }
     for (size_t i = 0; i < G_N_ELEMENTS(ignored); i++) {
         if (strcmp(key, ignored[i]) == 0) {
+            *ok = parse_switch(pair->key, pair->value, &(bool){ false }, error);
             return true;
         }
     }
@@ -151,81 +152,6 @@ static bool machine_common_option(Setup *setup, const KeyValue *pair, bool *ok, 
         return true;
     }
     return false;
-}
-
-/* What -boot, -smp and -m say is also spelled as properties of machines: boot.order=, smp.cpus=, memory.max-size=. */
-static const struct {
-    const char *prefix;
-    OptionHandler *apply;
-} machine_groups[] = {
-    { "boot.", option_boot },
-    { "smp.", option_smp },
-    { "memory.", option_m },
-};
-
-/* Appends a pair of a group to the argument of the option that is the same. Returns whether it was of a group. */
-static bool machine_group_option(GString *arguments[], const KeyValue *pair)
-{
-    for (size_t i = 0; i < G_N_ELEMENTS(machine_groups); i++) {
-        if (g_str_has_prefix(pair->key, machine_groups[i].prefix)) {
-            const char *key = pair->key + strlen(machine_groups[i].prefix);
-            g_auto(GStrv) parts = g_strsplit(pair->value, ",", -1);
-            g_autofree char *value = g_strjoinv(",,", parts);
-
-            key = strcmp(key, "max-size") == 0 ? "maxmem" : key;
-            arguments[i] = arguments[i] ? arguments[i] : g_string_new(NULL);
-            g_string_append_printf(arguments[i], "%s%s=%s", arguments[i]->len ? "," : "", key,
-                                   value);
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Frees the arguments. */
-static bool apply_machine_groups(Setup *setup, GString *arguments[], GError **error)
-{
-    bool ok = true;
-
-    for (size_t i = 0; i < G_N_ELEMENTS(machine_groups); i++) {
-        if (arguments[i]) {
-            ok = ok && machine_groups[i].apply(setup, arguments[i]->str, error);
-            g_string_free(arguments[i], TRUE);
-        }
-    }
-    return ok;
-}
-
-bool option_machine(Setup *setup, const char *argument, GError **error)
-{
-    g_autoptr(KeyValues) list = key_values_parse(argument, "type", error);
-    GString *groups[G_N_ELEMENTS(machine_groups)] = { NULL };
-    bool ok = true;
-
-    if (!list) {
-        return false;
-    }
-    for (unsigned i = 0; i < list->pairs->len && ok; i++) {
-        const KeyValue *pair = &g_array_index(list->pairs, KeyValue, i);
-
-        if (strcmp(pair->key, "type") == 0) {
-            if (is_help(pair->value)) {
-                help_machines(setup->target);
-                help_done();
-            }
-            g_free(setup->machine_name);
-            setup->machine_name = g_strdup(pair->value);
-        } else if (is_help(pair->key)) {
-            ok = help_machine(setup->machine_name ? setup->machine_name : "", error);
-            if (ok) {
-                help_done();
-            }
-        } else if (!machine_group_option(groups, pair) &&
-                   !machine_common_option(setup, pair, &ok, error)) {
-            key_values_add(setup->machine_options, pair->key, pair->value);
-        }
-    }
-    return apply_machine_groups(setup, groups, ok ? error : NULL) && ok;
 }
 
 bool option_cpu(Setup *setup, const char *argument, GError **error)
@@ -277,7 +203,7 @@ bool option_compat(Setup *setup, const char *argument, GError **error)
     for (guint i = 0; i < list->pairs->len; i++) {
         const KeyValue *pair = &g_array_index(list->pairs, KeyValue, i);
 
-        if (strcmp(pair->value, "accept") != 0) {
+        if (key_values_counts(list, i) && strcmp(pair->value, "accept") != 0) {
             return error_fail(error, KASO_ERROR_UNSUPPORTED,
                               "%s=%s: not yet: nothing is refused or hidden for its age; accept is "
                               "what there is",
@@ -289,17 +215,49 @@ bool option_compat(Setup *setup, const char *argument, GError **error)
 
 enum { MEMORY_GRAIN = 8192, FW_CFG_MOST = 256 << 20 };
 
-/* A size whose bare number counts MiB; memory comes in whole pages of any processor. */
-static bool parse_memory(const char *text, uint64_t *bytes, GError **error)
+static bool parse_size(const char *text, bool bare_mib, uint64_t *bytes, GError **error)
 {
     bool bare = text[0] && strspn(text, "0123456789") == strlen(text);
-    g_autofree char *with_unit = g_strconcat(text, bare ? "M" : "", NULL);
+    g_autofree char *with_unit = g_strconcat(text, bare && bare_mib ? "M" : "", NULL);
 
     if (!property_parse_size(with_unit, bytes) || *bytes > UINT64_MAX - MEMORY_GRAIN) {
         return error_fail(error, KASO_ERROR_INVALID,
-                          "'%s' is no size; give MiB, or a number with suffix K, M, G or T", text);
+                          "'%s' is no size; give %s, or a number with suffix K, M, G or T", text,
+                          bare_mib ? "MiB" : "bytes");
     }
-    *bytes = align_up(*bytes, MEMORY_GRAIN);
+    return true;
+}
+
+static bool parse_slots(const char *text, unsigned *slots, GError **error)
+{
+    enum { MOST = 256 };
+    uint64_t number;
+
+    if (!g_ascii_string_to_unsigned(text, 10, 0, MOST, &number, NULL)) {
+        return error_fail(error, KASO_ERROR_INVALID, "slots=%s: give a number from 0 to %u", text,
+                          MOST);
+    }
+    *slots = (unsigned)number;
+    return true;
+}
+
+/* What is not among the options stays as it was. names: size, slots, most; NULL-terminated. */
+static bool take_memory(MemorySizes *memory, const KeyValues *list, const char *const names[4],
+                        const char *what, bool size_in_mib, GError **error)
+{
+    const char *size = key_values_get(list, names[0]), *slots = key_values_get(list, names[1]);
+    const char *most = key_values_get(list, names[2]);
+
+    if (!key_values_check(list, names, what, error) ||
+        (size && !parse_size(size, size_in_mib, &memory->size, error)) ||
+        (slots && !parse_slots(slots, &memory->slots, error)) ||
+        (most && !parse_size(most, false, &memory->most, error))) {
+        return false;
+    }
+    memory->size = align_up(memory->size, MEMORY_GRAIN); /* whole pages of any processor */
+    memory->size_given |= size != NULL;
+    memory->slots_given |= slots != NULL;
+    memory->most_given |= most != NULL;
     return true;
 }
 
@@ -307,20 +265,17 @@ bool option_m(Setup *setup, const char *argument, GError **error)
 {
     static const char *const names[] = { "size", "slots", "maxmem", NULL };
     g_autoptr(KeyValues) list = key_values_parse(argument, "size", error);
-    const char *size, *most;
 
-    if (!list || !key_values_check(list, names, "-m", error)) {
-        return false;
-    }
-    size = key_values_get(list, "size");
-    most = key_values_get(list, "maxmem");
-    if (size) {
-        if (!parse_memory(size, &setup->config.ram_bytes, error)) {
-            return false;
-        }
-        setup->memory_given = setup->config.ram_bytes != 0; /* 0: as the board likes */
-    }
-    return !most || parse_memory(most, &setup->max_memory, error);
+    return list && take_memory(&setup->memory, list, names, "-m", true, error);
+}
+
+static bool machine_memory(Setup *setup, const char *argument, GError **error)
+{
+    static const char *const names[] = { "size", "slots", "max-size", NULL };
+    g_autoptr(KeyValues) list = key_values_parse(argument, NULL, error);
+
+    return list &&
+           take_memory(&setup->machine_memory, list, names, "-machine memory", false, error);
 }
 
 bool option_mem_path(Setup *setup, const char *argument, GError **error)
@@ -464,6 +419,96 @@ bool option_boot(Setup *setup, const char *argument, GError **error)
         setup->config.boot_options = table;
     }
     return true;
+}
+
+/* What -boot, -smp and -m say is also spelled as properties of machines: boot.order=, smp.cpus=, memory.max-size=. */
+static const struct {
+    const char *prefix, *example; /* with its dot; one of its keys */
+    OptionHandler *apply;
+} machine_groups[] = {
+    { "boot.", "order", option_boot },
+    { "smp.", "cpus", option_smp },
+    { "memory.", "size", machine_memory },
+};
+
+/* Appends a pair of a group to the argument of the option that is the same. Returns whether it was of a group. */
+static bool machine_group_option(GString *arguments[], const KeyValue *pair)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(machine_groups); i++) {
+        if (g_str_has_prefix(pair->key, machine_groups[i].prefix)) {
+            const char *key = pair->key + strlen(machine_groups[i].prefix);
+            g_auto(GStrv) parts = g_strsplit(pair->value, ",", -1);
+            g_autofree char *value = g_strjoinv(",,", parts);
+
+            arguments[i] = arguments[i] ? arguments[i] : g_string_new(NULL);
+            g_string_append_printf(arguments[i], "%s%s=%s", arguments[i]->len ? "," : "", key,
+                                   value);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A group's name without a key is no property. */
+static bool check_not_group(const char *key, GError **error)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(machine_groups); i++) {
+        const char *prefix = machine_groups[i].prefix;
+
+        if (strlen(key) + 1 == strlen(prefix) && g_str_has_prefix(prefix, key)) {
+            return error_fail(error, KASO_ERROR_INVALID,
+                              "'%s' has several parts; give them by name, as in %s%s=", key, prefix,
+                              machine_groups[i].example);
+        }
+    }
+    return true;
+}
+
+/* Frees the arguments. */
+static bool apply_machine_groups(Setup *setup, GString *arguments[], GError **error)
+{
+    bool ok = true;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(machine_groups); i++) {
+        if (arguments[i]) {
+            ok = ok && machine_groups[i].apply(setup, arguments[i]->str, error);
+            g_string_free(arguments[i], TRUE);
+        }
+    }
+    return ok;
+}
+
+bool option_machine(Setup *setup, const char *argument, GError **error)
+{
+    g_autoptr(KeyValues) list = key_values_parse(argument, "type", error);
+    GString *groups[G_N_ELEMENTS(machine_groups)] = { NULL };
+    bool ok = true;
+
+    if (!list) {
+        return false;
+    }
+    for (unsigned i = 0; i < list->pairs->len && ok; i++) {
+        const KeyValue *pair = &g_array_index(list->pairs, KeyValue, i);
+
+        if (strcmp(pair->key, "type") == 0) {
+            if (is_help(pair->value)) {
+                help_machines(setup->target);
+                help_done();
+            }
+            g_free(setup->machine_name);
+            setup->machine_name = g_strdup(pair->value);
+        } else if (is_help(pair->key)) {
+            ok = help_machine(setup->machine_name ? setup->machine_name : "", error);
+            if (ok) {
+                help_done();
+            }
+        } else if (key_values_counts(list, i) && !machine_group_option(groups, pair) &&
+                   !machine_common_option(setup, pair, &ok, error)) {
+            ok = check_not_group(pair->key, error);
+            key_values_add(setup->machine_options, pair->key, pair->value);
+        }
+    }
+    return apply_machine_groups(setup, groups, ok ? error : NULL) && ok;
 }
 
 static bool parse_date(const char *text, int64_t *seconds)

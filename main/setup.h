@@ -73,6 +73,13 @@ typedef struct {
     char *type, *netdev, *mac, *id, *address;
 } NicChoice;
 
+/* What an option says of the guest's memory; slots and most are for what is plugged. */
+typedef struct {
+    uint64_t size, most; /* size 0: as the board likes */
+    unsigned slots;
+    bool size_given, most_given, slots_given;
+} MemorySizes;
+
 /* What key_values_parse calls the model of -cpu, which has a property "model", too. */
 #define CPU_MODEL_KEY "cpu-model"
 
@@ -97,10 +104,10 @@ struct Setup {
     GPtrArray *firmware_folders, *globals; /* char *, KeyValues * */
     MachineConfig config;
     char *memory_path; /* -mem-path */
-    bool memory_prealloc, memory_given;
+    bool memory_prealloc;
     bool usb_given;     /* -machine usb= */
     unsigned usb_disks; /* of -usbdevice disk: */
-    uint64_t max_memory;
+    MemorySizes memory, machine_memory; /* -m, which holds against -machine memory.… */
     bool no_acpi, no_hpet; /* -no-acpi, -no-hpet */
     bool nographic, daemonize, reboot_is_shutdown, pid_file_written;
     char *qtest_log; /* -qtest-log */

@@ -216,7 +216,7 @@ bool smbios_check_option(const char *text, GError **error)
             return error_fail(error, KASO_ERROR_INVALID, "type %u has no field '%s'",
                               types[type].type, pair->key);
         }
-        if (field && !check_value(field, pair->value, error)) {
+        if (field && key_values_counts(option, i) && !check_value(field, pair->value, error)) {
             return false;
         }
     }

@@ -205,7 +205,7 @@ static const DefaultDrive pc_default_drives[] = {
 
 #define I440FX_BOARD(object, name, aliases)                                                        \
     PC_BOARD(object, name, aliases, "Standard PC (i440FX + PIIX, 1996)", i440fx_build,             \
-             pc_drive_interfaces, pc_default_drives, "e1000")
+             i440fx_properties, pc_drive_interfaces, pc_default_drives, "e1000")
 #define PC_RELEASE(major, minor)                                                                   \
     I440FX_BOARD(pc_##major##_##minor, "pc-i440fx-" #major "." #minor, NULL)
 

@@ -185,7 +185,7 @@ static const DefaultDrive q35_default_drives[] = {
 };
 
 #define Q35_BOARD(object, name, aliases, nic)                                                      \
-    PC_BOARD(object, name, aliases, "Standard PC (Q35 + ICH9, 2009)", q35_build,                   \
+    PC_BOARD(object, name, aliases, "Standard PC (Q35 + ICH9, 2009)", q35_build, pc_properties,    \
              q35_drive_interfaces, q35_default_drives, nic)
 #define Q35_RELEASE(major, minor)                                                                  \
     Q35_BOARD(q35_##major##_##minor, "pc-q35-" #major "." #minor, NULL, "e1000e")

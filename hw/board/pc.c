@@ -73,6 +73,21 @@ static bool check_entry_point(const Pc *pc, GError **error)
                       pc->machine->board->name, name);
 }
 
+static bool check_oem(const Pc *pc, GError **error)
+{
+    enum { ID_BYTES = 6, TABLE_ID_BYTES = 8 };
+
+    if (pc->oem_id && strlen(pc->oem_id) > ID_BYTES) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "machine '%s': x-oem-id=%s: it has more than %u bytes",
+                          pc->machine->board->name, pc->oem_id, ID_BYTES);
+    }
+    return !pc->oem_table_id || strlen(pc->oem_table_id) <= TABLE_ID_BYTES ||
+           error_fail(error, KASO_ERROR_INVALID,
+                      "machine '%s': x-oem-table-id=%s: it has more than %u bytes",
+                      pc->machine->board->name, pc->oem_table_id, TABLE_ID_BYTES);
+}
+
 static bool check_options(Pc *pc, GError **error)
 {
     const MachineConfig *config = &pc->machine->config;
@@ -102,7 +117,7 @@ static bool check_options(Pc *pc, GError **error)
         return error_fail(error, KASO_ERROR_UNSUPPORTED,
                           "machine '%s': pic=off and pit=off: not yet", pc->machine->board->name);
     }
-    return check_entry_point(pc, error);
+    return check_oem(pc, error) && check_entry_point(pc, error);
 }
 
 /* --- RAM --- */
@@ -556,32 +571,40 @@ void pc_powerdown(Machine *machine, void *board)
 }
 
 /* clang-format off */
-const Property pc_properties[] = {
-    { "acpi", PROPERTY_ON_OFF_AUTO, offsetof(Pc, acpi), "ACPI tables", "auto" },
-    { "fd-bootchk", PROPERTY_BOOL, offsetof(Pc, fd_bootchk), "firmware checks boot signatures of floppy disks", "on" },
-    { "hpet", PROPERTY_BOOL, offsetof(Pc, hpet), "high precision event timers", "on" },
-    { "i8042", PROPERTY_BOOL, offsetof(Pc, i8042), "keyboard controller", "on" },
-    { "max-fw-size", PROPERTY_SIZE, offsetof(Pc, max_fw_size), "most bytes of firmware", "8M" },
-    { "max-ram-below-4g", PROPERTY_SIZE, offsetof(Pc, max_ram_below_4g), "most RAM below 4 GiB; 0: as the chipset has it" },
-    { "pcspk-audiodev", PROPERTY_AUDIODEV, offsetof(Pc, pcspk_audiodev), "back end of sound for the speaker; unset: it is silent" },
-    { "pic", PROPERTY_ON_OFF_AUTO, offsetof(Pc, pic_wanted), "interrupt controllers of the PC/AT", "auto" },
-    { "pit", PROPERTY_ON_OFF_AUTO, offsetof(Pc, pit), "interval timer of the PC/AT", "auto" },
-    { "sata", PROPERTY_BOOL, offsetof(Pc, sata), "SATA on the board, where its chipset has it", "on" },
-    { "smbus", PROPERTY_BOOL, offsetof(Pc, smbus), "SMBus of a q35; an i440fx has one always", "on" },
-    { "smm", PROPERTY_ON_OFF_AUTO, offsetof(Pc, smm), "system management mode", "auto" },
-    { "smbios-entry-point-type", PROPERTY_STRING, offsetof(Pc, smbios_entry_point), "32, 64 or auto" },
-    { "vmport", PROPERTY_ON_OFF_AUTO, offsetof(Pc, vmport), "VMware's back door and mouse", "auto" },
-    { "bus-lock-ratelimit", PROPERTY_NOT_YET, 0, "brakes for locks that hold the whole bus" },
-    { "dt-compatible", PROPERTY_NOT_YET, 0, "a device tree of this machine" },
-    { "dumpdtb", PROPERTY_NOT_YET, 0, "a device tree of this machine" },
-    { "phandle-start", PROPERTY_NOT_YET, 0, "a device tree of this machine" },
-    { "wdat", PROPERTY_NOT_YET, 0, "ACPI's table of the watchdog" },
-    { "x-south-bridge", PROPERTY_ENUM, offsetof(Pc, south_bridge), "which south bridge an i440fx has", "piix3",
-      (const char *const[]){ "piix3", NULL } },
-    { "x-oem-id", PROPERTY_STRING, offsetof(Pc, oem_id), "maker in the headers of ACPI tables" },
-    { "x-oem-table-id", PROPERTY_STRING, offsetof(Pc, oem_table_id), "table name in the headers of ACPI tables" },
-    { "pflash0", PROPERTY_DRIVE, offsetof(Pc, pflash[0]), "drive of the flash that ends at 4 GiB" },
+#define PC_PROPERTIES \
+    { "acpi", PROPERTY_ON_OFF_AUTO, offsetof(Pc, acpi), "ACPI tables", "auto" }, \
+    { "fd-bootchk", PROPERTY_BOOL, offsetof(Pc, fd_bootchk), "firmware checks boot signatures of floppy disks", "on" }, \
+    { "hpet", PROPERTY_BOOL, offsetof(Pc, hpet), "high precision event timers", "on" }, \
+    { "i8042", PROPERTY_BOOL, offsetof(Pc, i8042), "keyboard controller", "on" }, \
+    { "max-fw-size", PROPERTY_SIZE, offsetof(Pc, max_fw_size), "most bytes of firmware", "8M" }, \
+    { "max-ram-below-4g", PROPERTY_SIZE, offsetof(Pc, max_ram_below_4g), "most RAM below 4 GiB; 0: as the chipset has it" }, \
+    { "pcspk-audiodev", PROPERTY_AUDIODEV, offsetof(Pc, pcspk_audiodev), "back end of sound for the speaker; unset: it is silent" }, \
+    { "pic", PROPERTY_ON_OFF_AUTO, offsetof(Pc, pic_wanted), "interrupt controllers of the PC/AT", "auto" }, \
+    { "pit", PROPERTY_ON_OFF_AUTO, offsetof(Pc, pit), "interval timer of the PC/AT", "auto" }, \
+    { "sata", PROPERTY_BOOL, offsetof(Pc, sata), "SATA on the board, where its chipset has it", "on" }, \
+    { "smbus", PROPERTY_BOOL, offsetof(Pc, smbus), "SMBus of a q35; an i440fx has one always", "on" }, \
+    { "smm", PROPERTY_ON_OFF_AUTO, offsetof(Pc, smm), "system management mode", "auto" }, \
+    { "smbios-entry-point-type", PROPERTY_STRING, offsetof(Pc, smbios_entry_point), "32, 64 or auto" }, \
+    { "vmport", PROPERTY_ON_OFF_AUTO, offsetof(Pc, vmport), "VMware's back door and mouse", "auto" }, \
+    { "bus-lock-ratelimit", PROPERTY_NOT_YET, 0, "brakes for locks that hold the whole bus" }, \
+    { "dt-compatible", PROPERTY_NOT_YET, 0, "a device tree of this machine" }, \
+    { "dumpdtb", PROPERTY_NOT_YET, 0, "a device tree of this machine" }, \
+    { "phandle-start", PROPERTY_NOT_YET, 0, "a device tree of this machine" }, \
+    { "wdat", PROPERTY_NOT_YET, 0, "ACPI's table of the watchdog" }, \
+    { "x-oem-id", PROPERTY_STRING, offsetof(Pc, oem_id), "maker in the headers of ACPI tables" }, \
+    { "x-oem-table-id", PROPERTY_STRING, offsetof(Pc, oem_table_id), "table name in the headers of ACPI tables" }, \
+    { "pflash0", PROPERTY_DRIVE, offsetof(Pc, pflash[0]), "drive of the flash that ends at 4 GiB" }, \
     { "pflash1", PROPERTY_DRIVE, offsetof(Pc, pflash[1]), "drive of the flash below that" },
+
+const Property pc_properties[] = {
+    PC_PROPERTIES
+    { 0 },
+};
+
+const Property i440fx_properties[] = {
+    PC_PROPERTIES
+    { "x-south-bridge", PROPERTY_ENUM, offsetof(Pc, south_bridge), "which south bridge it has", "PIIX3",
+      (const char *const[]){ "PIIX3", NULL } },
     { 0 },
 };
 /* clang-format on */

@@ -96,10 +96,11 @@ bool pc_build(Machine *machine, Pc *pc, const PcChipset *chipset, GError **error
 bool pc_load(Machine *machine, void *board, GError **error);
 void pc_reset(Machine *machine, void *board);
 void pc_powerdown(Machine *machine, void *board);
-extern const Property pc_properties[];
+extern const Property pc_properties[], i440fx_properties[];
 extern const char *const pc_targets[];
 
-#define PC_BOARD(object, board_name, board_aliases, text, board_build, interfaces, drives, nic)    \
+#define PC_BOARD(object, board_name, board_aliases, text, board_build, board_properties,           \
+                 interfaces, drives, nic)                                                          \
     static const Board object = {                                                                  \
         .name = board_name,                                                                        \
         .summary = text,                                                                           \
@@ -125,7 +126,7 @@ extern const char *const pc_targets[];
         .cpu_slots = true,                                                                         \
         .extras = pc_extras,                                                                       \
         .instance_size = sizeof(Pc),                                                               \
-        .properties = pc_properties,                                                               \
+        .properties = board_properties,                                                            \
         .build = board_build,                                                                      \
         .load = pc_load,                                                                           \
         .reset = pc_reset,                                                                         \

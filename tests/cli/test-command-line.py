@@ -164,6 +164,24 @@ REFUSED = [
     ([*VIRT, '-m', 'lots'], r"'lots' is no size"),
     ([*VIRT, '-m', '99999999999999999999'], r'no size'),
     ([*VIRT, '-m', '1G,maxmem=512M'], r'maxmem is less'),
+    ([*VIRT, '-m', '128,maxmem=256'], r'maxmem is less .*bytes'),
+    ([*VIRT, '-m', '128,maxmem=0'], r'maxmem is less'),
+    ([*VIRT, '-m', '128,slots=2'], r'give maxmem= with it'),
+    ([*VIRT, '-m', '128,slots=0'], r'give maxmem= with it'),
+    ([*VIRT, '-m', '128', '-m', 'slots=2'], r'give maxmem= with it'),
+    ([*VIRT, '-m', '128,slots=1,maxmem=128M'], r'nothing for the 1 slot:'),
+    ([*VIRT, '-m', '128,slots=257,maxmem=1G'], r'a number from 0 to 256'),
+    ([*VIRT, '-m', '128,slots=-1,maxmem=1G'], r'a number from 0 to 256'),
+    ([*VIRT, '-m', '128,slots=2,maxmem=300000001'], r'no multiple of 4096'),
+    ([*VIRT, '-m', '128,max-size=1G'], r"no option 'max-size'"),
+    (['-M', 'virt,memory.size=128M,memory.slots=2'], r'give maxmem= with it'),
+    (['-M', 'virt,memory.maxmem=1G'], r"-machine memory has no option 'maxmem'"),
+    (['-M', 'virt,smp=2'], r"'smp' has several parts; .*smp\.cpus="),
+    (['-M', 'virt,boot=d'], r"'boot' has several parts; .*boot\.order="),
+    (['-M', 'virt,memory=64M'], r"'memory' has several parts; .*memory\.size="),
+    (['-M', 'virt,smp=2,smp.cores=2'], r"'smp' has several parts"),
+    (['-M', 'virt,graphics=x'], r"'x' is no value for graphics"),
+    (['-M', 'none', '-m', '64,maxmem=128M,slots=1'], r"machine 'none' takes no slots="),
     ([*VIRT, '-m', '1G,slost=2'], r"did you mean 'slots'"),
     ([*VIRT, '-smp', '0'], r'give a number from 1'),
     ([*VIRT, '-smp', '99'], r'takes up to 8 CPUs with gic-version=2, not 99'),
@@ -305,6 +323,7 @@ HELP = [
     (['-cpu', 'cortex-a57,help'], r'pauth=<OnOffAuto> .*default off'),
     (['-accel', 'tcg,help'], r'tb-size='),
     (['-cpu', 'help'], r'cortex-a57'),
+    (['-cpu', 'help'], r'^Available CPUs:\n(?:  \S+\n)+$'),
     (['-device', 'help'], r'^virtio-net-pci '),
     (['-device', 'virtio-blk-pci,help'], r'drive=<drive id>'),
     (['-accel', 'help'], r'^tcg '),
@@ -330,6 +349,9 @@ ACCEPTED = [
     ['-smp', 'cpus=4,sockets=1,cores=2,threads=2,maxcpus=4'],
     ['-smp', '2,clusters=2'],
     ['-m', 'size=128M,slots=2,maxmem=1G'],
+    ['-m', '128,slots=0,maxmem=128M'],
+    ['-m', 'slots=2', '-m', 'size=128M', '-m', 'maxmem=1G'],
+    ['-M', 'virt,memory.size=67108864,memory.max-size=128M,memory.slots=1'],
     ['-name', 'guest=joe,process=kaso-joe', '-uuid', '550e8400-e29b-41d4-a716-446655440000'],
     ['-rtc', 'base=2024-02-29T12:00:00,clock=vm', '-rtc', 'base=localtime'],
     ['-boot', 'order=cd,menu=on', '-boot', 'strict=on'],
@@ -405,7 +427,12 @@ ACCEPTED = [
 # The same of the PC.
 REFUSED_PC = [
     (['-M', 'pc,wdat=on'], r"wdat=on: not yet: ACPI's table"),
-    (['-M', 'pc,x-south-bridge=piix4-isa'], r"'piix4-isa' is no value .*piix3"),
+    (['-M', 'pc,x-south-bridge=piix4-isa'], r"'piix4-isa' is no value .*PIIX3"),
+    (['-M', 'q35,x-south-bridge=PIIX3'], r"no property 'x-south-bridge'"),
+    (['-M', 'isapc,x-south-bridge=PIIX3'], r"no property 'x-south-bridge'"),
+    (['-M', 'isapc', '-m', '64,maxmem=128M,slots=1'], r"machine 'isapc' takes no slots="),
+    (['-M', 'pc,x-oem-id=ABCDEFG'], r'more than 6 bytes'),
+    (['-M', 'pc,x-oem-table-id=ABCDEFGHI'], r'more than 8 bytes'),
     (['-M', 'pc,dumpdtb=x'], r'dumpdtb=x: not yet: a device tree'),
     (['-cpu', 'max,avx10-version=1'], r"avx10-version=1: not yet: AVX10"),
     (['-cpu', 'max,lbr-fmt=5'], r"lbr-fmt=5: not yet: last branch records"),
@@ -494,6 +521,22 @@ class CommandLine(unittest.TestCase):
             with self.subTest(arguments=arguments):
                 result = run(*VIRT, *arguments, '-S', '-monitor', 'stdio', stdin='quit\n')
                 self.assertEqual(result.returncode, 0, result.stderr)
+
+    def test_memory_of_machine(self):
+        """A bare number counts bytes there and MiB with -m, which holds wherever it stands."""
+        for arguments, size in [(['-M', 'none,memory.size=67108864'], 64 << 20), (['-m', '128', '-M', 'none,memory.size=64M'], 128 << 20),
+                                (['-M', 'none,memory.size=64M', '-m', '128'], 128 << 20), (['-M', 'none,memory.size=64M', '-m', 'maxmem=64M'], 64 << 20)]:
+            done = run(*arguments, '-S', '-display', 'none', '-monitor', 'stdio', stdin='info memory_size_summary\nquit\n')
+            self.assertIn(f'base memory: {size}\n', done.stdout, (arguments, done.stderr))
+
+    def test_models_as_tools_read_them(self):
+        text = run('-cpu', 'help', program=os.path.join(FOLDER, 'kaso-system-x86_64')).stdout
+        models, flags = re.fullmatch(r'Available CPUs:\n((?:  \S+ +.*\n)+)\nRecognized CPUID flags:\n((?:  \S.*\n)+)', text).groups()
+        names = [re.match(r'^  (\S+)  ', f'{line}  ').group(1) for line in models.splitlines()]
+        self.assertEqual(names[-3:], ['base', 'host', 'max'])
+        self.assertEqual(names[:-3], sorted(names[:-3]))
+        self.assertIn('aes', flags.split())
+        self.assertRegex(models, r'\n  Cascadelake-Server-noTSX  \(alias of ')
 
     def test_whole_pages(self):
         result = run(*VIRT, '-m', '65.1M', '-S', '-monitor', 'stdio', stdin='info memory_size_summary\nquit\n')

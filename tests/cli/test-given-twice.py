@@ -48,6 +48,34 @@ CASES = [
         ('svm=off,svm=on', '"?(on|true)"?'), ('+svm,svm=off', '"?(on|true)"?'), ('-svm,svm=on', '"?(off|false)"?'), ('+svm,-svm', '"?(off|false)"?'),
         ('-svm,+svm', '"?(off|false)"?')]],
 ]
+# What does not count is not even judged: these start.
+CASES += [(options, 'info status', r'paused') for options in [
+    '-device e1000,mac=BAD,mac=52:54:00:12:34:56',
+    '-device e1000,addr=x,addr=5',
+    '-device e1000,bus=x,bus=pci.0',
+    '-device e1000,bootindex=x,bootindex=1',
+    '-device x,driver=e1000',
+    '-device virtio-blk-pci,drive=x,drive=a -drive driver=null-co,if=none,id=a',
+    '-device isa-serial,chardev=x,chardev=y -chardev null,id=y',
+    '-action panic=x,panic=none',
+    '-action exit-status.panic=x,exit-status.panic=3',
+    '-M pc,usb=x,usb=on',
+    '-M pc,hpet=x,hpet=on',
+    '-M pc,smp-cache=x,smp-cache=off',
+    '-M pc,graphics=x,graphics=off',
+    '-smbios type=1,uuid=bad,uuid=550e8400-e29b-41d4-a716-446655440000',
+    '-compat deprecated-input=x,deprecated-input=accept',
+    '-object memory-backend-ram,id=a,size=BAD,size=1M',
+    '-object iothread,id=a,poll-max-ns=x,poll-max-ns=3',
+    '-netdev user,id=a,net=x,net=10.0.4.0/24',
+    '-drive driver=null-co,if=x,if=none,id=a,werror=x,werror=stop,read-only=x,read-only=on',
+    '-fw_cfg name=opt/a,file=/nonexistent,file=/dev/null',
+    '-rtc base=x,base=utc',
+    '-smp cpus=x,cpus=1',
+    '-m size=x,size=64',
+    '-m 128,maxmem=x,maxmem=256M',
+    '-boot menu=x,menu=on',
+]]
 # options, what standard error says
 REFUSED = [
     ('-smp 2 -smp cores=4', 'makes 4 CPUs, not the 2'),
@@ -57,6 +85,7 @@ REFUSED = [
     ('-drive driver=null-co,if=none,readonly=on,read-only=off', "'read-only' and its alias 'readonly' can't be used at the same time"),
     ('-drive driver=null-co,if=none,throttling.iops-total=20,iops=10', "'throttling.iops-total' and its alias 'iops' can't be used at the same time"),
     ('-drive driver=null-co,if=none,throttling.group=g,group=h,iops=10', "'throttling.group' and its alias 'group' can't be used at the same time"),
+    ('-device e1000,netdev=x,netdev=y', "no netdev 'y'"),
     ('-device {"driver":"e1000","id":"a","id":"b"}', 'duplicate object key'),
 ]
 
