@@ -54,7 +54,7 @@ OBJECT_TYPE(rng_random_type);
 
 static int64_t rng_builtin_read(Object *object, void *buffer, size_t size)
 {
-    return object_random(NULL, buffer, size);
+    return object_random(object->machine, NULL, buffer, size);
 }
 
 static const ObjectType rng_builtin_type = {

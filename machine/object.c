@@ -4,11 +4,11 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "base/error.h"
 #include "base/names.h"
 #include "machine/machine.h"
+#include "machine/random.h"
 
 static const NotYet object_types_not_yet[] = {
     { "acpi-generic-initiator acpi-generic-port arm-rme-guest can-bus can-host-socketcan "
@@ -191,13 +191,10 @@ bool object_remove(Machine *machine, const char *id, GError **error)
     return true;
 }
 
-int64_t object_random(Object *object, void *buffer, size_t size)
+int64_t object_random(Machine *machine, Object *object, void *buffer, size_t size)
 {
-    ssize_t got;
-
     if (object && object->type->random) {
         return object->type->random(object, buffer, size);
     }
-    got = getrandom(buffer, size, GRND_NONBLOCK);
-    return got < 0 ? -errno : got;
+    return machine_random(machine, buffer, size) ? (int64_t)size : -EAGAIN;
 }

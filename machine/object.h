@@ -92,6 +92,6 @@ char *object_get(Object *object, const char *property, GError **error);
  * Random bytes from a source, or from the host's generator when it is NULL. Returns how many bytes
  * (at least 1 for a non-zero size unless the source has none now), or -errno.
  */
-int64_t object_random(Object *object, void *buffer, size_t size);
+int64_t object_random(Machine *machine, Object *object, void *buffer, size_t size);
 
 #endif

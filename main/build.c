@@ -9,6 +9,7 @@
 #include "hw/acpi/acpi.h"
 #include "machine/accelerator.h"
 #include "machine/object.h"
+#include "machine/random.h"
 #include "main/setup.h"
 
 /* Options that are one accelerator's, wherever they were given. */
@@ -230,6 +231,9 @@ static void create_machine(Setup *setup)
     config.options = option_groups(setup);
     machine = machine_new(&config);
     setup->machine = machine;
+    if (setup->seeded) {
+        machine_seed_random(machine, setup->seed);
+    }
     machine_set_data(machine, ACPI_GIVEN_TABLES, setup->acpi_tables);
     setup->graph = block_graph_new(NULL);
     if (setup->incoming) {

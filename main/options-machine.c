@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Options about the machine itself: board, CPU, accelerator, memory, topology, clock, boot order. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -615,6 +616,17 @@ bool option_icount(Setup *setup, const char *argument, GError **error)
             "align=on waits for the host's time, sleep=off does not: give one of them");
     }
     return true;
+}
+
+bool option_seed(Setup *setup, const char *argument, GError **error)
+{
+    char *end;
+
+    errno = 0;
+    setup->seed = g_ascii_strtoull(argument, &end, 0);
+    setup->seeded = true;
+    return (g_ascii_isdigit(*argument) && !*end && !errno) ||
+           error_fail(error, KASO_ERROR_INVALID, "'%s': give a number of 64 bits", argument);
 }
 
 bool option_name(Setup *setup, const char *argument, GError **error)

@@ -119,6 +119,8 @@ struct Setup {
     Sandbox sandbox;
     bool exit_with_parent; /* -run-with exit-with-parent=on */
     unsigned given_serials, given_monitors, given_nics, given_parallels;
+    bool seeded;        /* -seed */
+    uint64_t seed;
     unsigned silence_s; /* how long a guest may say nothing before we do; 0: for ever */
     bool no_boot_diagnosis;
     char *incoming, *loadvm; /* -incoming, -loadvm, or NULL */

@@ -7,10 +7,10 @@
 
 #include <libfdt.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "base/error.h"
 #include "machine/numa.h"
+#include "machine/random.h"
 
 enum {
     PHANDLE_GIC = 1,
@@ -463,7 +463,7 @@ void *virt_fdt_build(const Virt *virt, GError **error)
     return fdt;
 }
 
-void virt_fdt_randomize(void *fdt)
+void virt_fdt_randomize(Machine *machine, void *fdt)
 {
     static const char *const names[] = { "kaslr-seed", "rng-seed" };
     int node = fdt_path_offset(fdt, "/chosen");
@@ -472,8 +472,8 @@ void virt_fdt_randomize(void *fdt)
         int length = 0;
         void *seed = fdt_getprop_w(fdt, node, names[i], &length);
 
-        /* Without randomness from the host the guest does without it, too. */
-        if (seed && length > 0 && getrandom(seed, (size_t)length, GRND_NONBLOCK) != length) {
+        /* Without randomness the guest does without it, too. */
+        if (seed && length > 0 && !machine_random(machine, seed, (size_t)length)) {
             fdt_nop_property(fdt, node, names[i]);
         }
     }

@@ -384,7 +384,7 @@ static bool dump_fdt(Virt *virt, GError **error)
     g_autoptr(GError) problem = NULL;
 
     fdt_pack(virt->fdt);
-    virt_fdt_randomize(virt->fdt);
+    virt_fdt_randomize(virt->machine, virt->fdt);
     if (!g_file_set_contents(virt->dumpdtb, virt->fdt, fdt_totalsize(virt->fdt), &problem)) {
         return error_fail(error, KASO_ERROR_IO, "cannot write the device tree to '%s': %s",
                           virt->dumpdtb, problem->message);
@@ -480,7 +480,7 @@ static void virt_reset(Machine *machine, void *board)
         vcpu->target->set_pc(vcpu, VIRT_FLASH_BASE);
     }
     set_boot_order(virt);
-    virt_fdt_randomize(virt->fdt);
+    virt_fdt_randomize(machine, virt->fdt);
     arm_boot_reset(&virt->boot, virt->fdt);
 }
 

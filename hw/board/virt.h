@@ -103,6 +103,6 @@ enum { VIRT_FDT_SPARE = 4096 };
 /* The board's device tree; NULL with an error. Free with g_free. */
 void *virt_fdt_build(const Virt *virt, GError **error);
 /* Puts new random numbers into /chosen; a tree without them stays as it is. */
-void virt_fdt_randomize(void *fdt);
+void virt_fdt_randomize(Machine *machine, void *fdt);
 
 #endif

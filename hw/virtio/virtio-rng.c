@@ -41,7 +41,7 @@ static bool take(VirtQueue *queue, VirtioElement *element)
     VirtioRng *rng = virtio_rng(queue->virtio);
     uint64_t size = MIN(MIN(element->in_bytes, CHUNK), rng->quota);
     uint8_t chunk[CHUNK];
-    int64_t got = size ? object_random(rng->source, chunk, size) : 0;
+    int64_t got = size ? object_random(virtio_machine(queue->virtio), rng->source, chunk, size) : 0;
 
     if (element->in_bytes && got <= 0) {
         virtqueue_unpop(queue, element);

@@ -3,6 +3,7 @@
 #include <sched.h>
 
 #include "machine/icount.h"
+#include "machine/random.h"
 #include "target/i386/control.h"
 #include "target/i386/exception.h"
 #include "target/i386/io.h"
@@ -285,12 +286,12 @@ void x86_cpuid_instruction(X86Translator *t)
     x86_call(t, &call_cpuid, 0, 0, 0, 0);
 }
 
-/* Random numbers from the host's generator, always there: CF. */
-static uint64_t helper_random(void)
+/* Random numbers are always there: CF. */
+static uint64_t helper_random(TcgState *env)
 {
-    return ((uint64_t)g_random_int() << 32) | g_random_int();
+    return vcpu_random(&x86_cpu_of_env(env)->vcpu);
 }
-X86_HELPER(random, IR_I64, HELPER_EFFECT);
+X86_HELPER(random, IR_I64, HELPER_ENV | HELPER_EFFECT);
 
 static void random_number(X86Translator *t)
 {

@@ -8,6 +8,7 @@
 #include "machine/chardev.h"
 #include "machine/netdev.h"
 #include "machine/object.h"
+#include "machine/random.h"
 #include "tests/unit/counting-machine.h"
 
 static void collect_event(void *opaque, const char *event, const char *json_data)
@@ -528,8 +529,8 @@ static void test_objects(void)
 
     object = object_new(machine, "rng-random", "r0", NULL, &error);
     g_assert_no_error(error);
-    g_assert_cmpint(object_random(object, bytes, sizeof(bytes)), ==, 16);
-    g_assert_cmpint(object_random(NULL, bytes, sizeof(bytes)), ==, 16);
+    g_assert_cmpint(object_random(machine, object, bytes, sizeof(bytes)), ==, 16);
+    g_assert_cmpint(object_random(machine, NULL, bytes, sizeof(bytes)), ==, 16);
     machine_add_object(machine, object);
     g_assert_null(object_new(machine, "rng-radnom", "r1", NULL, &error));
     g_assert_nonnull(strstr(error->message, "rng-random"));
@@ -539,6 +540,27 @@ static void test_objects(void)
     g_clear_error(&error);
     g_hash_table_unref(options);
     machine_free(machine);
+}
+
+/* With a seed the bytes are the same again, however they are asked for, but those of rng-random. */
+static void test_seeded_random(void)
+{
+    uint8_t bytes[2][40] = { 0 };
+
+    for (unsigned i = 0; i < 2; i++) {
+        Machine *machine = counting_machine(1);
+        Object *object = object_new(machine, "rng-builtin", "r0", NULL, NULL);
+
+        machine_add_object(machine, object);
+        machine_seed_random(machine, 7);
+        g_assert_cmpint(object_random(machine, object, bytes[i], 8), ==, 8);
+        g_assert_cmpint(object_random(machine, NULL, bytes[i] + 8, 16), ==, 16);
+        g_assert_true(machine_random(machine, bytes[i] + 24, 16));
+        machine_free(machine);
+    }
+    g_assert_cmpmem(bytes[0], sizeof bytes[0], bytes[1], sizeof bytes[1]);
+    g_assert_cmpint(memcmp(bytes[0], bytes[0] + 8, 8), !=, 0);
+    g_assert_cmpint(memcmp(bytes[0] + 8, bytes[0] + 24, 16), !=, 0);
 }
 
 /* Map changes while vCPUs read lock-free: views are reclaimed, none too early. */
@@ -761,6 +783,7 @@ int main(int argc, char **argv)
     g_test_add_func("/machine/chardev", test_chardev);
     g_test_add_func("/machine/netdev", test_netdev);
     g_test_add_func("/machine/objects", test_objects);
+    g_test_add_func("/machine/seeded-random", test_seeded_random);
     g_test_add_func("/machine/reclaim", test_reclaim);
     g_test_add_func("/machine/events", test_events);
     g_test_add_func("/machine/views", test_views);

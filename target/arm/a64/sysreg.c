@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "machine/debug.h"
 #include "machine/event-names.h"
+#include "machine/random.h"
 #include "target/arm/exception.h"
 #include "target/arm/mmu.h"
 #include "target/arm/sysregs.h"
@@ -270,7 +271,7 @@ typedef enum { SPECIAL_NONE, SPECIAL_DONE, SPECIAL_UNDEFINED } Special;
 
 static uint64_t helper_random(TcgState *env)
 {
-    return (uint64_t)g_random_int() << 32 | g_random_int();
+    return vcpu_random(&arm_cpu_of_env(env)->vcpu);
 }
 
 static const TcgHelper random_helper = {
