@@ -267,7 +267,8 @@ static const Register first_registers[] = {
 };
 static const Register second_registers[] = {
     { "DMA2", 0, 1, REGISTER_RW, .count = 16, .stride = 2, .field = REGISTER_NO_FIELD, .read = second_read, .write = second_write },
-    { "UNUSED", 1, 1, REGISTER_QUIET, .count = 16, .stride = 2, .field = REGISTER_NO_FIELD },
+    { "DMA2_ALIAS", 1, 1, REGISTER_RW, .count = 16, .stride = 2, .field = REGISTER_NO_FIELD, .read = second_read, .write = second_write,
+      .summary = "the address bus of the second chip is shifted by one: the lowest bit is not looked at" },
     { 0 },
 };
 #define PAGE(at, c, n) { "PAGE", at, 1, REGISTER_RW, .field = offsetof(I8257, chip[c].channel[n].page) }

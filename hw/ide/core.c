@@ -143,6 +143,28 @@ void ide_set_signature(IdeDrive *drive)
     drive->error = DIAGNOSTIC_PASSED;
 }
 
+bool ide_choose_mode(uint8_t value, uint8_t *mode)
+{
+    enum { CLASS = 0xf8, PIO_DEFAULT = 0, PIO_FLOW = 8, SWDMA = 0x10, MWDMA = 0x20, UDMA = 0x40 };
+    unsigned number = value & 7;
+
+    switch (value & CLASS) {
+    case PIO_DEFAULT:
+    case PIO_FLOW:
+        *mode = 0;
+        return true;
+    case SWDMA:
+    case MWDMA:
+        *mode = number <= 2 ? value : *mode;
+        return number <= 2;
+    case UDMA:
+        *mode = number <= 5 ? value : *mode;
+        return number <= 5;
+    default:
+        return false;
+    }
+}
+
 void ide_put_string(uint8_t *words, const char *text, unsigned size)
 {
     size_t length = MIN(text ? strlen(text) : 0, size);
@@ -299,7 +321,10 @@ static uint8_t read_register(const IdeChannel *channel, const IdeDrive *drive, u
     if (channel->control & CONTROL_HOB && offset != IDE_DEVICE) {
         return who->previous[offset];
     }
-    return offset == IDE_DEVICE ? who->registers[offset] | DEVICE_OBSOLETE : who->registers[offset];
+    /* A signature leaves which drive is selected (volume 1, 5.15.2) to those that select. */
+    return offset == IDE_DEVICE ? (who->registers[offset] & ~IDE_DEVICE_DEV) | DEVICE_OBSOLETE |
+                                      (channel->selected ? IDE_DEVICE_DEV : 0)
+                                : who->registers[offset];
 }
 
 uint16_t ide_read(IdeChannel *channel, unsigned offset)

@@ -67,10 +67,29 @@ static uint32_t piece_size(const IdeCd *cd, uint64_t total)
     return total > cd->limit ? cd->limit & ~1u : cd->limit;
 }
 
+static uint64_t data_size(ScsiAction action, const ScsiCommand *command)
+{
+    switch (action) {
+    case SCSI_SEND:
+    case SCSI_RECEIVE:
+        return command->bytes;
+    case SCSI_READ:
+        return command->length;
+    default:
+        return 0;
+    }
+}
+
 static void run_action(IdeCd *cd, ScsiAction action, const ScsiCommand *command)
 {
     IdeDrive *d = &cd->drive;
+    uint64_t total = data_size(action, command);
 
+    if (total && !piece_size(cd, total)) {
+        cd->stage = STAGE_NONE;
+        ide_fail(d, IDE_ERROR_ABRT); /* word 125 of IDENTIFY: no limit is no way to take data */
+        return;
+    }
     cd->stage = STAGE_DATA;
     switch (action) {
     case SCSI_SEND:
@@ -121,9 +140,9 @@ static void start_packet(IdeCd *cd)
     const uint8_t *r = cd->drive.registers;
     uint32_t limit = r[IDE_LBA_MID] | r[IDE_LBA_HIGH] << 8;
 
-    /* The odd largest value means the even one; 0 says nothing, which DMA does not need. */
-    cd->limit = limit == 0 || limit > DEFAULT_LIMIT ? DEFAULT_LIMIT : limit;
     cd->by_dma = r[IDE_FEATURES] & FEATURE_DMA;
+    /* The odd largest value means the even one; DMA needs no limit. */
+    cd->limit = cd->by_dma ? DEFAULT_LIMIT : MIN(limit, DEFAULT_LIMIT);
     cd->stage = STAGE_PACKET;
     ide_receive_buffer(&cd->drive, PACKET_SIZE, PACKET_SIZE, false, false);
 }
@@ -178,21 +197,15 @@ static void identify(IdeCd *cd)
 
 static void set_features(IdeCd *cd)
 {
-    uint8_t value = cd->drive.registers[IDE_COUNT];
-
     switch (cd->drive.registers[IDE_FEATURES]) {
     case 0x03:
-        if (value < 0x10 || ((value & 0xf8) != 0x40 && (value & 7) > 2) || value > 0x45) {
-            value = 0;
+        if (!ide_choose_mode(cd->drive.registers[IDE_COUNT], &cd->transfer_mode)) {
+            ide_fail(&cd->drive, IDE_ERROR_ABRT);
+            return;
         }
-        cd->transfer_mode = value;
         break;
-    case 0x31: /* media status notification, reverting to defaults, release interrupts: nothing to do */
-    case 0x95:
-    case 0x66:
+    case 0x66: /* reverting to defaults: nothing to do */
     case 0xcc:
-    case 0x5d:
-    case 0xdd:
         break;
     default:
         ide_fail(&cd->drive, IDE_ERROR_ABRT);

@@ -295,16 +295,6 @@ static void set_geometry(IdeHd *hd)
 /* SET FEATURES (volume 1, 6.49). */
 static void set_features(IdeHd *hd)
 {
-    enum {
-        MODE_CLASS = 0xf8,
-        PIO_DEFAULT = 0,
-        PIO_FLOW = 8,
-        SWDMA = 0x10,
-        MWDMA = 0x20,
-        UDMA = 0x40
-    };
-    uint8_t value = hd->drive.registers[IDE_COUNT];
-
     switch (hd->drive.registers[IDE_FEATURES]) {
     case 0x02:
     case 0x82:
@@ -316,14 +306,7 @@ static void set_features(IdeHd *hd)
         }
         break;
     case 0x03:
-        if ((value & MODE_CLASS) == PIO_DEFAULT || (value & MODE_CLASS) == PIO_FLOW) {
-            hd->transfer_mode = 0;
-        } else if (((value & MODE_CLASS) == SWDMA || (value & MODE_CLASS) == MWDMA) &&
-                   (value & 7) <= 2) {
-            hd->transfer_mode = value;
-        } else if ((value & MODE_CLASS) == UDMA && (value & 7) <= 5) {
-            hd->transfer_mode = value;
-        } else {
+        if (!ide_choose_mode(hd->drive.registers[IDE_COUNT], &hd->transfer_mode)) {
             ide_fail(&hd->drive, IDE_ERROR_ABRT);
             return;
         }

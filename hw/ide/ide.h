@@ -204,6 +204,8 @@ void ide_finish(IdeDrive *drive);
 void ide_fail(IdeDrive *drive, uint8_t error);
 void ide_raise_irq(IdeDrive *drive);
 void ide_set_signature(IdeDrive *drive);
+/* The transfer mode that SET FEATURES asks for; 0: by PIO. False when no drive here has it, and `mode` stays. */
+bool ide_choose_mode(uint8_t value, uint8_t *mode);
 /* Gives the host `bytes` of the buffer, `piece` for each interrupt, or by DMA. */
 void ide_send_buffer(IdeDrive *drive, uint32_t bytes, uint32_t piece, bool dma);
 /* Has the host fill `bytes` of the buffer. irq: it is asked by an interrupt. */

@@ -44,7 +44,7 @@ typedef struct {
     uint32_t
         wanted; /* slots that the monitor wants to have back: pci_down, whatever becomes of that */
     uint32_t ejected; /* slots that the guest has let go, until the main loop empties them */
-    uint32_t cpu_selector;
+    uint32_t cpu_selector, bus_selector;
     /* Properties. */
     bool smm, root_hotplug;
 } Piix4Pm;
@@ -95,21 +95,31 @@ static void write_gpe_enable(Device *device, unsigned index, uint64_t value)
     acpi_pm_write_gpe_enable(&piix4_pm(device)->pm, (uint16_t)value);
 }
 
-/* --- PCI hot plug: bits are slots of bus 0 --- */
+/* --- PCI hot plug: bits are slots of the selected bus, of which there is but the one with selector 0 --- */
 
 static uint64_t read_pci_up(Device *device, unsigned index)
 {
     Piix4Pm *p = piix4_pm(device);
     uint32_t up = p->pci_up;
 
+    if (p->bus_selector) {
+        return 0;
+    }
     p->pci_up = 0;
     return up;
 }
 
-/* Which slots have nothing that must stay. */
-static uint64_t read_pci_removable(Device *device, unsigned index)
+static uint64_t read_pci_down(Device *device, unsigned index)
 {
-    const PciBus *bus = piix4_pm(device)->pci.bus;
+    const Piix4Pm *p = piix4_pm(device);
+
+    return p->bus_selector ? 0 : p->pci_down;
+}
+
+/* Which slots have nothing that must stay. */
+static uint32_t removable(const Piix4Pm *p)
+{
+    const PciBus *bus = p->pci.bus;
     uint32_t slots = UINT32_MAX;
 
     for (unsigned devfn = 0; devfn < ARRAY_SIZE(bus->functions); devfn++) {
@@ -120,6 +130,13 @@ static uint64_t read_pci_removable(Device *device, unsigned index)
         }
     }
     return slots;
+}
+
+static uint64_t read_pci_removable(Device *device, unsigned index)
+{
+    const Piix4Pm *p = piix4_pm(device);
+
+    return p->bus_selector ? 0 : removable(p);
 }
 
 /* In the main loop, where drives can be waited for. */
@@ -135,9 +152,9 @@ static void empty_slots(void *opaque)
     p->ejected = 0;
 }
 
-static uint32_t ejectable(Piix4Pm *p)
+static uint32_t ejectable(const Piix4Pm *p)
 {
-    return p->root_hotplug ? (uint32_t)read_pci_removable(&p->pci.device, 0) : 0;
+    return p->root_hotplug ? removable(p) : 0;
 }
 
 static void eject(Piix4Pm *p, uint32_t slots)
@@ -153,7 +170,9 @@ static void eject(Piix4Pm *p, uint32_t slots)
 
 static void write_pci_eject(Device *device, unsigned index, uint64_t value)
 {
-    eject(piix4_pm(device), (uint32_t)value);
+    if (!piix4_pm(device)->bus_selector) {
+        eject(piix4_pm(device), (uint32_t)value);
+    }
 }
 
 static void tell_hotplug(Piix4Pm *p)
@@ -217,11 +236,12 @@ static const Register gpe_registers[] = {
 static const Register pci_hotplug_registers[] = {
     { "PCIU", 0x00, 4, REGISTER_R | REGISTER_QUIET, .field = REGISTER_NO_FIELD, .read = read_pci_up,
       .summary = "slots with a new device" },
-    { "PCID", 0x04, 4, REGISTER_R | REGISTER_QUIET, .field = offsetof(Piix4Pm, pci_down),
+    { "PCID", 0x04, 4, REGISTER_R | REGISTER_QUIET, .field = REGISTER_NO_FIELD, .read = read_pci_down,
       .summary = "slots whose device shall go" },
     { "B0EJ", 0x08, 4, REGISTER_RW, .field = REGISTER_NO_FIELD, .write = write_pci_eject },
     { "RMV", 0x0c, 4, REGISTER_R | REGISTER_QUIET, .field = REGISTER_NO_FIELD, .read = read_pci_removable },
-    { "BSEL", 0x10, 4, REGISTER_RW | REGISTER_QUIET, .field = REGISTER_NO_FIELD, .summary = "bus: 0 is all" },
+    { "BSEL", 0x10, 4, REGISTER_RW, .field = offsetof(Piix4Pm, bus_selector),
+      .summary = "bus that the others are about: 0 is the only one" },
     { "PIDX", 0x14, 4, REGISTER_RW | REGISTER_QUIET, .field = REGISTER_NO_FIELD, .summary = "acpi-index" },
     { 0 },
 };
@@ -324,7 +344,7 @@ static void piix4_pm_reset(Device *device)
     acpi_pm_reset(&p->pm);
     /* What the guest was asked to let go goes now. */
     eject(p, p->wanted);
-    p->pci_up = p->pci_down = 0;
+    p->pci_up = p->pci_down = p->bus_selector = 0;
     set_ports(p);
     update_places(p);
 }
@@ -343,8 +363,8 @@ static void piix4_pm_state_loaded(Device *device)
     }
 }
 
-/* Of the state: since when it is known what was ejected but is still there. */
-enum { EJECTED_VERSION = 1 };
+/* Of the state: since when it is known what was ejected but is still there, and which bus is selected. */
+enum { EJECTED_VERSION = 1, SELECTED_VERSION = 2 };
 
 static const DeviceType piix4_pm_type = {
     .name = "PIIX4_PM",
@@ -360,7 +380,7 @@ static const DeviceType piix4_pm_type = {
                                         "writes to port 0xb2 may raise SMI", "on" },
                                       { 0 } },
     .bus_properties = (const Property[]){ PCI_PROPERTIES(Piix4Pm, pci), { 0 } },
-    .state_version = EJECTED_VERSION,
+    .state_version = SELECTED_VERSION,
     .state = (const StateField[]){ PCI_STATE(Piix4Pm, pci),
                                    ACPI_PM_STATE(Piix4Pm, pm),
                                    SMBUS_HOST_STATE(Piix4Pm, smbus),
@@ -372,6 +392,7 @@ static const DeviceType piix4_pm_type = {
                                    STATE_DERIVED(Piix4Pm, block),
                                    STATE_DERIVED(Piix4Pm, wanted),
                                    STATE_KEPT_SINCE(EJECTED_VERSION, Piix4Pm, ejected),
+                                   STATE_SINCE(SELECTED_VERSION, Piix4Pm, bus_selector),
                                    { 0 } },
     .banks =
         (const RegisterBank[]){

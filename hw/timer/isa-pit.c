@@ -538,14 +538,18 @@ static void isa_pit_unrealize(Device *device)
     audio_stream_free(isa_pit(device)->sound);
 }
 
+/* The 8254 leaves open what it does until it is programmed. It counts as a PC's firmware would have it: 18.2 times a second. */
 static void isa_pit_reset(Device *device)
 {
     IsaPit *pit = isa_pit(device);
+    int64_t now_ns = clock_now_ns(device->machine);
 
     memset(pit->channel, 0, sizeof pit->channel);
     for (unsigned n = 0; n < CHANNELS; n++) {
         pit->channel[n].count = 0x10000;
-        pit->channel[n].stopped_ticks = -1;
+        pit->channel[n].loaded = 1;
+        pit->channel[n].start_ns = now_ns;
+        pit->channel[n].stopped_ticks = n == SPEAKER ? 0 : -1;
         pit->channel[n].mode = 3;
         pit->channel[n].access = PIT_ACCESS_PAIR;
         pit->channel[n].gate = n != SPEAKER;
@@ -561,7 +565,7 @@ static void isa_pit_reset(Device *device)
     if (pit->in_kernel) {
         to_kernel(pit);
     } else {
-        set_irq(pit, 0);
+        restart_interrupt(pit, now_ns);
     }
 }
 

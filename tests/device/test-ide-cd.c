@@ -198,6 +198,70 @@ static void test_empty(void)
     ide_bench_free(b);
 }
 
+/* A limit of no bytes, or of less than a word for more than that, leaves the drive no way to send any. */
+static void test_limits(void)
+{
+    static const uint8_t inquiry[12] = { 0x12, 0, 0, 0, 36 }, nothing[12] = { 0x1e };
+    IdeBench *b = one_disc(BLOCKS * 2048);
+    uint8_t data[64];
+
+    g_assert_cmpint(ask(b, test_unit_ready, data, 0xfffe), ==, -1); /* power on */
+    for (unsigned limit = 0; limit < 2; limit++) {
+        ide_out(b, 1, 0);
+        ide_out(b, 4, limit);
+        ide_out(b, 5, 0);
+        ide_out(b, 7, 0xa0);
+        ide_write_words(b, inquiry, 12);
+        g_assert_cmphex(ide_wait(b) & (ERR | DRQ), ==, ERR);
+        g_assert_cmphex(ide_in(b, 1), ==, 0x04);
+        ide_out(b, 4, limit);
+        ide_out(b, 5, 0);
+        ide_out(b, 7, 0xa0);
+        ide_write_words(b, nothing, 12);
+        g_assert_cmphex(ide_wait(b) & (ERR | DRQ), ==, 0);
+    }
+    g_assert_cmpint(ask(b, inquiry, data, 2), ==, 36);
+    ide_bench_free(b);
+}
+
+/* SET FEATURES: modes and features that there are not are refused. */
+static void test_features(void)
+{
+    static const struct {
+        uint8_t feature, count, fails;
+    } cases[] = {
+        { 0x03, 0x45, 0 },   { 0x03, 0x22, 0 },   { 0x03, 0x0c, 0 },   { 0x03, 0x46, ERR },
+        { 0x03, 0x4f, ERR }, { 0x03, 0x23, ERR }, { 0x03, 0x80, ERR }, { 0x5d, 0, ERR },
+        { 0x95, 0, ERR },    { 0x02, 0, ERR },    { 0xcc, 0, 0 },
+    };
+    IdeBench *b = one_disc(BLOCKS * 2048);
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+        ide_out(b, 1, cases[i].feature);
+        ide_out(b, 2, cases[i].count);
+        ide_out(b, 7, 0xef);
+        g_assert_cmphex(ide_in(b, 7) & ERR, ==, cases[i].fails);
+    }
+    ide_bench_free(b);
+}
+
+/* The second drive stays the selected one whatever it says of itself. */
+static void test_second_drive(void)
+{
+    IdeBench *b = ide_bench_new();
+
+    b->channel = 1;
+    ide_bench_add(b, "ide-cd", 1, 1, BLOCKS * 2048, NULL);
+    ide_out(b, 6, 0xb0);
+    ide_out(b, 7, 0xec);
+    g_assert_cmphex(ide_in(b, 7) & ERR, ==, ERR);
+    g_assert_cmphex(ide_in(b, 4), ==, 0x14);
+    g_assert_cmphex(ide_in(b, 6), ==, 0xb0);
+    ide_out(b, 7, 0x08);
+    g_assert_cmphex(ide_in(b, 6), ==, 0xb0);
+    ide_bench_free(b);
+}
+
 /* Every opcode with noise behind it, by PIO and DMA, whatever it answers. */
 static void test_noise(void)
 {
@@ -238,6 +302,9 @@ int main(int argc, char **argv)
     g_test_add_func("/ide-cd/reads", test_reads);
     g_test_add_func("/ide-cd/tray", test_tray);
     g_test_add_func("/ide-cd/empty", test_empty);
+    g_test_add_func("/ide-cd/limits", test_limits);
+    g_test_add_func("/ide-cd/features", test_features);
+    g_test_add_func("/ide-cd/second-drive", test_second_drive);
     g_test_add_func("/ide-cd/noise", test_noise);
     return g_test_run();
 }

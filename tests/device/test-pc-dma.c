@@ -154,9 +154,28 @@ static void test_dma_words(void)
     pc_rig_close(&rig);
 }
 
+/* The second chip's registers are at the odd ports, too. */
+static void test_dma_odd_ports(void)
+{
+    PcRig rig;
+    Client client;
+
+    open_dma(&rig, &client, 5, ISA_DMA_TO_MEMORY);
+    pc_rig_out(&rig, 0xd9, 0);
+    pc_rig_out(&rig, 0xc5, 0x12);
+    pc_rig_out(&rig, 0xc4, 0x34);
+    pc_rig_out(&rig, 0xd8, 0);
+    g_assert_cmphex(pc_rig_in(&rig, 0xc4), ==, 0x12);
+    g_assert_cmphex(pc_rig_in(&rig, 0xc5), ==, 0x34);
+    pc_rig_out(&rig, 0xdf, 0x05);
+    g_assert_cmphex(pc_rig_in(&rig, 0xde), ==, 0xf5);
+    pc_rig_close(&rig);
+}
+
 void test_pc_dma(void)
 {
     g_test_add_func("/pc-dma/to-memory", test_dma_to_memory);
     g_test_add_func("/pc-dma/modes", test_dma_modes);
     g_test_add_func("/pc-dma/words", test_dma_words);
+    g_test_add_func("/pc-dma/odd-ports", test_dma_odd_ports);
 }

@@ -70,6 +70,22 @@ static void test_pit_interrupts(void)
     pc_rig_close(&rig);
 }
 
+/* Who never programs it finds what firmware leaves: 18.2 Hz, and the speaker's channel stands. */
+static void test_pit_after_reset(void)
+{
+    PcRig rig;
+
+    open_pit(&rig, NULL);
+    pc_rig_advance(&rig, 10 * S);
+    g_assert_cmpint(rig.rises[0], >=, 181);
+    g_assert_cmpint(rig.rises[0], <=, 183);
+    g_assert_cmphex(pc_rig_in(&rig, 0x61) & 0x2f, ==, 0x20);
+    pc_rig_out(&rig, 0x43, 0xe8); /* read back: status of channel 2 */
+    g_assert_cmphex(pc_rig_in(&rig, 0x42), ==, 0xb6);
+    g_assert_cmpint(latched(&rig, 2), ==, 0);
+    pc_rig_close(&rig);
+}
+
 static void test_pit_late(void)
 {
     PcRig rig;
@@ -482,6 +498,7 @@ static void test_hpet_legacy(void)
 void test_pc_timers(void)
 {
     g_test_add_func("/pc-timers/pit-interrupts", test_pit_interrupts);
+    g_test_add_func("/pc-timers/pit-after-reset", test_pit_after_reset);
     g_test_add_func("/pc-timers/pit-late", test_pit_late);
     g_test_add_func("/pc-timers/pit-counts", test_pit_counts);
     g_test_add_func("/pc-timers/pit-speaker", test_pit_speaker);

@@ -332,6 +332,10 @@ def pci_hotplug():
     # Slots of what must stay.
     slot = q.config_read(2, 0, 0) == 0x11111234 and 2
     assert slot and not q.inp("l", 0xae0c) >> slot & 1 and q.inp("l", 0xae0c) >> 7 & 1
+    q.out("l", 0xae10, 1)
+    assert q.inp("l", 0xae10) == 1 and q.inp("l", 0xae0c) == 0, "no bus but the first"
+    q.out("l", 0xae08, 0xffffffff)
+    q.out("l", 0xae10, 0)
     q.out("l", 0xae08, 0xffffffff)
     assert q.config_read(1, 0, 0) == 0x70008086 and q.config_read(slot, 0, 0) == 0x11111234
     for arguments in ({"driver": "VGA", "id": "second"}, {"driver": "piix3-ide"}):
