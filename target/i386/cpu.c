@@ -17,6 +17,7 @@
 #include "target/i386/registers.h"
 #include "target/i386/svm.h"
 #include "target/i386/translate.h"
+#include "target/i386/x87.h"
 
 /* Guest variables. */
 
@@ -42,7 +43,11 @@ static const IrVar variables[X86_VAR_COUNT] = {
     VAR(X86_VAR_DF, df),
     VAR(X86_VAR_IRQ_WAITING, irq_waiting),
     VAR(X86_VAR_SHADOW, shadow),
-    VAR(X86_VAR_FIP, x87_fip),
+    VAR(X86_VAR_FIP, x87_noted.fip),
+    VAR(X86_VAR_FOP, x87_noted.fop),
+    VAR(X86_VAR_FDP, x87_noted.fdp),
+    VAR(X86_VAR_FDS, x87_noted.fds),
+    VAR(X86_VAR_BOUNCE, tcg.bounce_address),
     VAR(X86_VAR_TSC_AUX, tsc_aux),
     VAR(X86_VAR_KERNEL_GS_BASE, kernel_gs_base),
     [X86_VAR_INSN_COUNT] = { "insn_count", IR_I64, OFFSET(tcg.insn_count) },
@@ -63,6 +68,11 @@ static uint64_t get_mode(TcgState *env)
 
     /* Units set the shadow alone when they end in it. */
     return cpu->shadow ? cpu->mode | X86_MODE_SHADOW | TCG_MODE_ONE : cpu->mode;
+}
+
+static void settle(TcgState *env)
+{
+    x87_settle(x86_cpu_of_env(env));
 }
 
 /* Realize and reset. */
@@ -246,6 +256,8 @@ static const TcgTarget tcg_target = {
     .insn_done = x86_insn_done,
     .check_insn = x86_check_insn,
     .insn_count_var = X86_VAR_INSN_COUNT,
+    .lend_x87 = x87_lend,
+    .settle = settle,
 };
 
 #define X86_TARGET(object, target_name, text, cpu_model, register_table, gdb_name, core)           \

@@ -34,7 +34,11 @@ enum {
     X86_VAR_DF,                /* +1 or -1 */
     X86_VAR_IRQ_WAITING,
     X86_VAR_SHADOW,
-    X86_VAR_FIP,               /* pc of the last x87 instruction but control ones */
+    X86_VAR_FIP,               /* X86Cpu.x87_noted */
+    X86_VAR_FOP,
+    X86_VAR_FDP,
+    X86_VAR_FDS,
+    X86_VAR_BOUNCE,            /* TcgState.bounce_address */
     X86_VAR_TSC_AUX,
     X86_VAR_KERNEL_GS_BASE,
     X86_VAR_INSN_COUNT,        /* TcgState.insn_count */
@@ -75,6 +79,7 @@ enum {
 #define X86_MODE_GS_FLAT X86_MODE(30)
 #define X86_MODE_INSTRUCTION_BREAKS X86_MODE(31) /* DR7 has an enabled instruction breakpoint */
 #define X86_MODE_CODE_ODD X86_MODE(32)      /* near the end of CS's limit: each instruction is checked */
+#define X86_MODE_X87_TRAPS X86_MODE(34)     /* the x87's control word masks not all exceptions */
 #define X86_MODE_SVM_GUEST X86_MODE(33)     /* between VMRUN and #VMEXIT: instructions may be intercepted */
 
 /* EFLAGS. */
@@ -213,6 +218,18 @@ typedef struct {
     uint64_t fip, fdp;
 } X87State;
 
+/*
+ * Of the last x87 instruction but control ones, and of the last one with an operand in memory: what generated code notes, and
+ * x87_settle makes the pointers of X87State of. Selectors are those that are loaded until then.
+ */
+enum { X87_NOTED = 1 << 11 };
+typedef struct {
+    uint64_t fip;              /* linear */
+    uint64_t fop;              /* 0: nothing; X87_NOTED | opcode */
+    uint64_t fdp;              /* linear */
+    uint64_t fds;              /* 0: nothing; X87_NOTED | X86SegmentName */
+} X87Noted;
+
 /* Where a walk of a guest's nested tables failed: at the address itself, or at one of the guest's own tables. */
 typedef enum { X86_NOT_NESTED, X86_NESTED_FINAL, X86_NESTED_TABLE } X86Nested;
 
@@ -317,7 +334,8 @@ typedef struct X86Cpu {
     int64_t df;
     uint64_t irq_waiting;      /* an interrupt waits for IF */
     uint64_t shadow;           /* X86_SHADOW_…: what is held back for one instruction */
-    uint64_t x87_fip, tsc_aux, kernel_gs_base;
+    X87Noted x87_noted;
+    uint64_t tsc_aux, kernel_gs_base;
     uint64_t gpr[16];
     uint16_t flags;            /* as in accel/tcg/ir/flags.h */
     TcgState tcg;

@@ -386,7 +386,7 @@ const StateField x86_state[] = {
     STATE(X86Cpu, df),
     STATE(X86Cpu, irq_waiting),
     STATE(X86Cpu, shadow),
-    STATE(X86Cpu, x87_fip),
+    STATE_DERIVED(X86Cpu, x87_noted),
     STATE(X86Cpu, tsc_offset),
     STATE(X86Cpu, tsc_adjust),
     STATE(X86Cpu, smbase),

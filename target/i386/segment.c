@@ -5,6 +5,7 @@
 #include "target/i386/control.h"
 #include "target/i386/exception.h"
 #include "target/i386/mmu.h"
+#include "target/i386/x87.h"
 
 enum { TYPE_LDT = 2, TYPE_TSS16 = 1, TYPE_TSS16_BUSY = 3, TYPE_TSS32 = 9, TYPE_TSS32_BUSY = 11 };
 
@@ -90,6 +91,7 @@ void x86_set_segment(X86Cpu *cpu, X86SegmentName name, uint16_t selector, uint64
 {
     X86Segment *s = &cpu->seg[name];
 
+    x87_settle_pointers(cpu);
     *s = (X86Segment){ .selector = selector, .base = base, .limit = limit, .flags = flags };
     s->fast_limit = fast_limit_of(cpu, name, s);
 }

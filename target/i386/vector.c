@@ -8,9 +8,10 @@
 
 static void helper_check_x87(TcgState *env)
 {
+    x87_settle(x86_cpu_of_env(env));
     x87_check_pending(x86_cpu_of_env(env));
 }
-X86_HELPER(check_x87, IR_VOID, X86_HELPER_FAULTING, IR_VOID);
+X86_HELPER(check_x87, IR_VOID, X86_HELPER_SYSTEM, IR_VOID);
 
 bool x86_gate_refused(X86Translator *t, X86Gate gate)
 {
@@ -390,7 +391,8 @@ static void check_store(X86Translator *t, const X86Operand *o)
     IrRef address = x86_address(t, o->bytes, true);
 
     ir_emit(t->unit, (IrOp){ .opcode = IR_OP_ldchk,
-                             .sub = (uint16_t)(vector_flags(t, o->bytes, false) | IR_MEM_FOR_WRITE),
+                             .sub = (uint16_t)(vector_flags(t, o->bytes, false) | IR_MEM_FOR_WRITE |
+                                               IR_MEM_ONLY_STORED),
                              .args = { address },
                              .imm = t->address_imm,
                              .aux = o->bytes });

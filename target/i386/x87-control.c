@@ -3,7 +3,7 @@
 #include "target/i386/control.h"
 #include "target/i386/exception.h"
 #include "target/i386/translate.h"
-#include "target/i386/x87-ops.h"
+#include "target/i386/x87-translate.h"
 
 static bool refused(X86Translator *t)
 {
@@ -34,18 +34,21 @@ void x86_fwait(X86Translator *t)
         x86_raise(t, X86_NM);
         return;
     }
-    x86_call(t, &call_fwait, 0, 0, 0, 0);
+    if (t->mode & X86_MODE_X87_TRAPS) {
+        x86_call(t, &call_fwait, 0, 0, 0, 0);
+    }
 }
 
 static void helper_emms(TcgState *env)
 {
     X86Cpu *cpu = x86_cpu_of_env(env);
 
+    x87_settle(cpu);
     x87_check_pending(cpu);
     cpu->x87.valid = 0;
     cpu->x87.top = 0;
 }
-X86_HELPER(emms, IR_VOID, X86_HELPER_FAULTING, IR_VOID);
+X86_HELPER(emms, IR_VOID, X86_HELPER_SYSTEM, IR_VOID);
 
 X86(emms, "NP 0F 77", "", "MMX")
 void x86_emms(X86Translator *t)
@@ -61,15 +64,21 @@ static void helper_fninit(TcgState *env)
 {
     X86Cpu *cpu = x86_cpu_of_env(env);
 
+    x87_settle(cpu);
     x87_init(cpu);
     x87_update_ferr(cpu);
+    x86_update_mode(cpu);
 }
-X86_HELPER(fninit, IR_VOID, HELPER_ENV | HELPER_EFFECT, IR_VOID);
+X86_HELPER(fninit, IR_VOID, X86_HELPER_SYSTEM, IR_VOID);
 
 static void helper_fnclex(TcgState *env)
 {
     X86Cpu *cpu = x86_cpu_of_env(env);
 
+    if (env->x87_lent) {
+        __asm__ volatile("fnclex");
+        return;
+    }
     cpu->x87.status &= 0x7f00;
     x87_update_ferr(cpu);
 }
@@ -80,6 +89,7 @@ void x86_fninit(X86Translator *t)
 {
     if (!refused(t)) {
         x86_call(t, &call_fninit, 0, 0, 0, 0);
+        x86_dispatch_next(t);
     }
 }
 
@@ -114,21 +124,42 @@ static uint32_t helper_status_word(TcgState *env)
 }
 X86_HELPER(status_word, IR_I32, HELPER_ENV | HELPER_EFFECT, IR_VOID);
 
-static void helper_fldcw(TcgState *env, uint32_t value)
+/* In code where all exceptions are masked. */
+static uint32_t helper_masked_status(TcgState *env, uint64_t code)
+{
+    return x87_status_word(x86_cpu_of_env(env));
+}
+X87_HELPER(masked_status, IR_I32, IR_VOID);
+
+/* Where it masks exceptions that were not, or the reverse, the next instruction is one of another mode. */
+static void helper_fldcw(TcgState *env, uint32_t value, uint64_t next_eip)
 {
     X86Cpu *cpu = x86_cpu_of_env(env);
+    uint64_t mode = cpu->mode;
 
     x87_check_pending(cpu);
+    if (~value & 0x3f) {
+        x87_settle(cpu);
+    }
     x87_set_control_word(cpu, (uint16_t)value);
     x87_update_ferr(cpu);
+    if (env->x87_lent) {
+        __asm__ volatile("fldcw %0" : : "m"(cpu->x87.control));
+    }
+    if (cpu->mode != mode) {
+        x86_set_eip(cpu, next_eip);
+        tcg_insn_done(env);
+        tcg_unwind(env);
+    }
 }
-X86_HELPER(fldcw, IR_VOID, X86_HELPER_FAULTING, IR_I32);
+X86_HELPER(fldcw, IR_VOID, X86_HELPER_FAULTING, IR_I32, IR_I64);
 
 X86(fldcw, "D9 /5 mem", "Mw", "FPU")
 void x86_fldcw(X86Translator *t)
 {
     if (!refused(t)) {
-        x86_call(t, &call_fldcw, ir_op1(t->unit, IR_OP_trunc, IR_I32, x86_read(t, 0)), 0, 0, 0);
+        x86_call(t, &call_fldcw, ir_op1(t->unit, IR_OP_trunc, IR_I32, x86_read(t, 0)),
+                 x86_next_eip(t, 8), 0, 0);
     }
 }
 
@@ -145,7 +176,11 @@ X86(fnstsw, "DF /4 rm=0", "AX", "FPU")
 void x86_fnstsw(X86Translator *t)
 {
     if (!refused(t)) {
-        x86_write(t, 0, x86_zext(t, 4, x86_call(t, &call_status_word, 0, 0, 0, 0)));
+        IrRef status = t->mode & X86_MODE_X87_TRAPS
+                           ? x86_call(t, &call_status_word, 0, 0, 0, 0)
+                           : x87_call(t, &call_masked_status, 0, X87_FNSTSW_AX);
+
+        x86_write(t, 0, x86_zext(t, 4, status));
     }
 }
 
@@ -209,7 +244,7 @@ static void put_environment(X86Cpu *cpu, uint32_t what, const uint32_t words[7])
 {
     X87State *x = &cpu->x87;
 
-    x->control = (words[0] & 0x1f3f) | 0x40;
+    x87_set_control_word(cpu, (uint16_t)words[0]);
     x87_set_status_word(cpu, (uint16_t)words[1]);
     x87_set_full_tag_word(cpu, (uint16_t)words[2]);
     x->fip = words[3];
@@ -239,21 +274,23 @@ static void helper_fnstenv(TcgState *env, uint64_t address, uint32_t what, uint3
     X86Cpu *cpu = x86_cpu_of_env(env);
 
     check_stores(env, address, flags, 7 * word_bytes(what));
+    x87_settle(cpu);
     store_environment(env, address, what, flags);
     x87_set_control_word(cpu, cpu->x87.control | 0x3f);
     x87_update_ferr(cpu);
 }
-X86_HELPER(fnstenv, IR_VOID, X86_HELPER_FAULTING, IR_I64, IR_I32, IR_I32);
+X86_HELPER(fnstenv, IR_VOID, X86_HELPER_SYSTEM, IR_I64, IR_I32, IR_I32);
 
 static void helper_fldenv(TcgState *env, uint64_t address, uint32_t what, uint32_t flags)
 {
     uint32_t words[7];
 
+    x87_settle(x86_cpu_of_env(env));
     x87_check_pending(x86_cpu_of_env(env));
     load_words(env, address, what, flags, words);
     put_environment(x86_cpu_of_env(env), what, words);
 }
-X86_HELPER(fldenv, IR_VOID, X86_HELPER_FAULTING, IR_I64, IR_I32, IR_I32);
+X86_HELPER(fldenv, IR_VOID, X86_HELPER_SYSTEM, IR_I64, IR_I32, IR_I32);
 
 static void helper_fnsave(TcgState *env, uint64_t address, uint32_t what, uint32_t flags)
 {
@@ -261,6 +298,7 @@ static void helper_fnsave(TcgState *env, uint64_t address, uint32_t what, uint32
     uint64_t at = address + 7 * word_bytes(what);
 
     check_stores(env, address, flags, 7 * word_bytes(what) + 80);
+    x87_settle(cpu);
     store_environment(env, address, what, flags);
     for (unsigned i = 0; i < 8; i++, at += 10) {
         tcg_store(env, at, x87_st(cpu, i)->significand, 8, flags);
@@ -268,8 +306,9 @@ static void helper_fnsave(TcgState *env, uint64_t address, uint32_t what, uint32
     }
     x87_init(cpu);
     x87_update_ferr(cpu);
+    x86_update_mode(cpu);
 }
-X86_HELPER(fnsave, IR_VOID, X86_HELPER_FAULTING, IR_I64, IR_I32, IR_I32);
+X86_HELPER(fnsave, IR_VOID, X86_HELPER_SYSTEM, IR_I64, IR_I32, IR_I32);
 
 static void helper_frstor(TcgState *env, uint64_t address, uint32_t what, uint32_t flags)
 {
@@ -278,6 +317,7 @@ static void helper_frstor(TcgState *env, uint64_t address, uint32_t what, uint32
     X87Register registers[8] = { 0 };
     uint32_t words[7];
 
+    x87_settle(cpu);
     x87_check_pending(cpu);
     load_words(env, address, what, flags, words);
     for (unsigned i = 0; i < 8; i++, at += 10) {
@@ -289,7 +329,7 @@ static void helper_frstor(TcgState *env, uint64_t address, uint32_t what, uint32
         *x87_st(cpu, i) = registers[i];
     }
 }
-X86_HELPER(frstor, IR_VOID, X86_HELPER_FAULTING, IR_I64, IR_I32, IR_I32);
+X86_HELPER(frstor, IR_VOID, X86_HELPER_SYSTEM, IR_I64, IR_I32, IR_I32);
 
 static void environment(X86Translator *t, const TcgHelper *helper, bool whole, bool write)
 {
@@ -300,6 +340,7 @@ static void environment(X86Translator *t, const TcgHelper *helper, bool whole, b
     if (!refused(t)) {
         x86_call(t, helper, operand_address(t, bytes, write), x86_const(t, 4, what),
                  x86_const(t, 4, x86_memory_flags(t)), 0);
+        x86_dispatch_next(t); /* exceptions may be masked now, or no longer */
     }
 }
 

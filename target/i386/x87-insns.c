@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Translators of x87 instructions: one helper call each, which does what x87.c computes. */
+/* Translators of x87 instructions: of their forms, of which x87.c computes what they do. */
 #include "target/i386/control.h"
 #include "target/i386/exception.h"
-#include "target/i386/translate.h"
-#include "target/i386/x87-ops.h"
+#include "target/i386/x87-translate.h"
 
-/* What the helpers are told: escape opcode (3 bits), ModRM; for a memory operand its segment above them. */
-#define X87_CODE(escape, modrm) ((escape) << 8 | (modrm))
+/* Above the code of an instruction: the segment of its operand in memory. */
 enum { X87_SEGMENT_SHIFT = 11 };
 
 static bool refused(X86Translator *t)
@@ -25,7 +23,31 @@ static uint32_t code_of(const X86Translator *t)
     return X87_CODE(insn->opcode & 7u, (unsigned)(insn->mod << 6 | insn->reg << 3 | insn->rm));
 }
 
-/* A waiting instruction that is not a control one: notes where it is. */
+static bool all_masked(const X86Translator *t)
+{
+    return !(t->mode & X86_MODE_X87_TRAPS);
+}
+
+static void set_noted(X86Translator *t, unsigned var, IrRef value)
+{
+    ir_set(t->unit, var, IR_I64, value);
+}
+
+/* Behind the instruction, which can no longer fault: where it is. */
+static void note_instruction(X86Translator *t)
+{
+    set_noted(t, X86_VAR_FIP, ir_pc(t->unit, t->offset));
+    set_noted(t, X86_VAR_FOP, x86_const(t, 8, X87_NOTED | code_of(t)));
+}
+
+static void note_memory(X86Translator *t, IrRef address)
+{
+    note_instruction(t);
+    set_noted(t, X86_VAR_FDP, address);
+    set_noted(t, X86_VAR_FDS, x86_const(t, 8, X87_NOTED | (unsigned)x86_segment(t)));
+}
+
+/* Where exceptions are not masked: a waiting instruction that is not a control one. */
 static X86Cpu *begin(TcgState *env, uint32_t code)
 {
     X86Cpu *cpu = x86_cpu_of_env(env);
@@ -207,6 +229,7 @@ static void store_memory(TcgState *env, uint64_t address, uint32_t code, const M
     }
 }
 
+/* With an exception that is not masked. */
 static void helper_x87_memory(TcgState *env, uint64_t address, uint32_t code, uint32_t flags)
 {
     const MemoryForm *form = &memory_forms[code >> 8 & 7][code >> 3 & 7];
@@ -220,11 +243,77 @@ static void helper_x87_memory(TcgState *env, uint64_t address, uint32_t code, ui
 }
 X86_HELPER(x87_memory, IR_VOID, X86_HELPER_FAULTING, IR_I64, IR_I32, IR_I32);
 
+/* With all of them masked: the operand is at `host`, a cookie. */
+static void helper_masked_memory(TcgState *env, uint64_t host, uint64_t code)
+{
+    const MemoryForm *form = &memory_forms[code >> 8 & 7][code >> 3 & 7];
+    X86Cpu *cpu = x86_cpu_of_env(env);
+    X87Format format = (X87Format)form->format;
+    unsigned n = format_bytes[form->format];
+    void *operand = (void *)(uintptr_t)host;
+    uint64_t bytes[2] = { 0 };
+
+    if (form->action == LOAD || form->action == ARITHMETIC) {
+        copy_bytes(bytes, operand, n);
+        if (form->action == LOAD) {
+            x87_load(cpu, format, bytes);
+        } else {
+            operate_memory(cpu, (X87Operation)(code >> 3 & 7), format, bytes);
+        }
+        return;
+    }
+    x87_store(cpu, format, form->action == TRUNCATE_POP, bytes);
+    copy_bytes(operand, bytes, n);
+    if (form->action != STORE) {
+        x87_pop(cpu);
+    }
+}
+X87_HELPER(masked_memory, IR_VOID, IR_I64);
+
+/* What the host could not store by itself. */
+static void helper_store_bounced(TcgState *env, uint64_t address, uint32_t code, uint32_t flags)
+{
+    const MemoryForm *form = &memory_forms[code >> 8 & 7][code >> 3 & 7];
+
+    store_bytes(env, address, flags, (const uint8_t *)env->bounce, format_bytes[form->format]);
+}
+X86_HELPER(store_bounced, IR_VOID, X86_HELPER_FAULTING, IR_I64, IR_I32, IR_I32);
+
 static IrRef operand_address(X86Translator *t, unsigned bytes, bool write)
 {
     IrRef address = x86_address(t, bytes, write);
 
     return t->address_imm ? ir_op2i(t->unit, IR_OP_add, IR_I64, address, t->address_imm) : address;
+}
+
+static IrRef check_operand(X86Translator *t, IrRef address, unsigned bytes, unsigned flags)
+{
+    return ir_emit(t->unit, (IrOp){ .opcode = IR_OP_ldchk,
+                                    .esz = (uint8_t)x86_log2(MIN(bytes, 8)),
+                                    .sub = (uint16_t)flags,
+                                    .args = { address },
+                                    .aux = bytes });
+}
+
+static void masked_memory(X86Translator *t, IrRef address, uint32_t code, bool write)
+{
+    unsigned n = format_bytes[memory_forms[code >> 8 & 7][code >> 3 & 7].format];
+    unsigned flags = x86_memory_flags(t), check = write ? IR_MEM_FOR_WRITE | IR_MEM_ONLY_STORED : 0;
+    IrRef cookie, bounce, same;
+
+    if (n > 8 && (flags & IR_MEM_ALIGNED)) {
+        check_operand(t, address, 8, flags | check);
+        flags &= ~(unsigned)IR_MEM_ALIGNED;
+    }
+    cookie = check_operand(t, address, n, flags | check);
+    x87_call(t, &call_masked_memory, cookie, code);
+    if (write) {
+        bounce = ir_get(t->unit, X86_VAR_BOUNCE, IR_I64);
+        same = ir_flags(t->unit, IR_OP_subf, IR_I64, 3, IR_BORROW, cookie, bounce, 0);
+        ir_call_if(t->unit, IR_EQ, same, &call_store_bounced, address, x86_const(t, 4, code),
+                   x86_const(t, 4, flags));
+    }
+    note_memory(t, address);
 }
 
 X86(x87_memory, "D8 /r mem", "Md", "FPU")
@@ -257,12 +346,19 @@ void x86_x87_memory(X86Translator *t)
     uint32_t code = code_of(t);
     const MemoryForm *form = &memory_forms[code >> 8 & 7][code >> 3 & 7];
     bool write = form->action == STORE || form->action == STORE_POP || form->action == TRUNCATE_POP;
+    IrRef address;
 
-    if (!refused(t)) {
-        code |= (uint32_t)x86_segment(t) << X87_SEGMENT_SHIFT;
-        x86_call(t, &call_x87_memory, operand_address(t, x86_bytes(t, 0), write),
-                 x86_const(t, 4, code), x86_const(t, 4, x86_memory_flags(t)), 0);
+    if (refused(t)) {
+        return;
     }
+    address = operand_address(t, x86_bytes(t, 0), write);
+    if (all_masked(t)) {
+        masked_memory(t, address, code, write);
+        return;
+    }
+    code |= (uint32_t)x86_segment(t) << X87_SEGMENT_SHIFT;
+    x86_call(t, &call_x87_memory, address, x86_const(t, 4, code),
+             x86_const(t, 4, x86_memory_flags(t)), 0);
 }
 
 /* Registers. */
@@ -472,9 +568,8 @@ static void df_register(X86Cpu *cpu, unsigned modrm)
     }
 }
 
-static void helper_x87_register(TcgState *env, uint32_t code)
+static void operate_registers(X86Cpu *cpu, uint32_t code)
 {
-    X86Cpu *cpu = begin(env, code);
     unsigned modrm = code & 0xff, i = modrm & 7;
 
     switch (code >> 8 & 7) {
@@ -500,7 +595,18 @@ static void helper_x87_register(TcgState *env, uint32_t code)
         df_register(cpu, modrm);
     }
 }
+
+static void helper_x87_register(TcgState *env, uint32_t code)
+{
+    operate_registers(begin(env, code), code);
+}
 X86_HELPER(x87_register, IR_VOID, X86_HELPER_FAULTING, IR_I32);
+
+static void helper_masked_register(TcgState *env, uint64_t code)
+{
+    operate_registers(x86_cpu_of_env(env), (uint32_t)code);
+}
+X87_HELPER(masked_register, IR_VOID, IR_VOID);
 
 /* clang-format off */
 X86(x87_register, "D8 /r reg", "", "FPU")
@@ -543,7 +649,13 @@ X86(x87_register, "DF /3 reg", "", "FPU")
 /* clang-format on */
 void x86_x87_register(X86Translator *t)
 {
-    if (!refused(t)) {
+    if (refused(t)) {
+        return;
+    }
+    if (all_masked(t)) {
+        x87_call(t, &call_masked_register, 0, code_of(t));
+        note_instruction(t);
+    } else {
         x86_call(t, &call_x87_register, x86_const(t, 4, code_of(t)), 0, 0, 0);
     }
 }
@@ -556,11 +668,8 @@ void x86_fstpnce(X86Translator *t)
 }
 
 /* FCMOVcc: the condition is known here. */
-static void helper_x87_move(TcgState *env, uint32_t code, uint32_t holds)
+static void move_if(X86Cpu *cpu, unsigned i, bool holds)
 {
-    X86Cpu *cpu = begin(env, code);
-    unsigned i = code & 7;
-
     if (x87_is_empty(cpu, 0) || x87_is_empty(cpu, i)) {
         if (!underflow(cpu)) {
             x87_put(cpu, 0, &indefinite);
@@ -571,7 +680,18 @@ static void helper_x87_move(TcgState *env, uint32_t code, uint32_t holds)
         x87_copy(x87_st(cpu, 0), x87_st(cpu, i));
     }
 }
+
+static void helper_x87_move(TcgState *env, uint32_t code, uint32_t holds)
+{
+    move_if(begin(env, code), code & 7, holds);
+}
 X86_HELPER(x87_move, IR_VOID, X86_HELPER_FAULTING, IR_I32, IR_I32);
+
+static void helper_masked_move(TcgState *env, uint32_t holds, uint64_t code)
+{
+    move_if(x86_cpu_of_env(env), code & 7, holds);
+}
+X87_HELPER(masked_move, IR_VOID, IR_I32);
 
 X86(fcmov, "DA /0 reg", "", "CMOV")
 X86(fcmov, "DA /1 reg", "", "CMOV")
@@ -585,18 +705,24 @@ void x86_fcmov(X86Translator *t)
 {
     static const uint8_t conditions[] = { IR_CS, IR_EQ, IR_BE, IR_PE };
     IrCond cond = (IrCond)conditions[t->insn.reg & 3];
+    IrRef holds;
 
-    if (!refused(t)) {
-        cond = t->insn.opcode & 1 ? ir_cond_invert(cond) : cond;
-        x86_call(t, &call_x87_move, x86_const(t, 4, code_of(t)),
-                 ir_cset(t->unit, IR_I32, cond, x86_get_flags(t)), 0, 0);
+    if (refused(t)) {
+        return;
+    }
+    cond = t->insn.opcode & 1 ? ir_cond_invert(cond) : cond;
+    holds = ir_cset(t->unit, IR_I32, cond, x86_get_flags(t));
+    if (all_masked(t)) {
+        x87_call(t, &call_masked_move, holds, code_of(t));
+        note_instruction(t);
+    } else {
+        x86_call(t, &call_x87_move, x86_const(t, 4, code_of(t)), holds, 0, 0);
     }
 }
 
-/* FCOMI, FUCOMI: to EFLAGS. */
-static uint32_t helper_x87_compare(TcgState *env, uint32_t code)
+/* FCOMI, FUCOMI: conditions for EFLAGS. */
+static uint16_t compare_for_flags(X86Cpu *cpu, uint32_t code)
 {
-    X86Cpu *cpu = begin(env, code);
     unsigned i = code & 7;
     bool quiet = (code >> 3 & 7) == 5, pop = (code >> 8 & 7) == 7;
     uint16_t c1 = cpu->x87.status & X87_C1;
@@ -611,10 +737,26 @@ static uint32_t helper_x87_compare(TcgState *env, uint32_t code)
     if (pop && can_pop(cpu)) {
         x87_pop(cpu);
     }
+    return conditions;
+}
+
+static uint32_t helper_x87_compare(TcgState *env, uint32_t code)
+{
+    uint16_t conditions = compare_for_flags(begin(env, code), code);
+
     return (conditions & X87_C0 ? EFLAGS_CF : 0u) | (conditions & X87_C2 ? EFLAGS_PF : 0u) |
            (conditions & X87_C3 ? EFLAGS_ZF : 0u);
 }
 X86_HELPER(x87_compare, IR_I32, X86_HELPER_FAULTING, IR_I32);
+
+static uint64_t helper_masked_compare(TcgState *env, uint64_t code)
+{
+    uint16_t conditions = compare_for_flags(x86_cpu_of_env(env), (uint32_t)code);
+
+    return (conditions & X87_C0 ? TCG_FLAG_C : 0u) | (conditions & X87_C2 ? TCG_FLAG_P : 0u) |
+           (conditions & X87_C3 ? TCG_FLAG_Z : 0u);
+}
+X87_HELPER(masked_compare, IR_FLAGS, IR_VOID);
 
 X86(fcomi, "DB /5 reg", "", "CMOV")
 X86(fcomi, "DB /6 reg", "", "CMOV")
@@ -624,7 +766,13 @@ void x86_fcomi(X86Translator *t)
 {
     IrRef eflags;
 
-    if (!refused(t)) {
+    if (refused(t)) {
+        return;
+    }
+    if (all_masked(t)) {
+        x86_set_flags(t, x87_call(t, &call_masked_compare, 0, code_of(t)));
+        note_instruction(t);
+    } else {
         eflags = x86_call(t, &call_x87_compare, x86_const(t, 4, code_of(t)), 0, 0, 0);
         x86_set_flags(t, ir_pack(t->unit, IR_OP_fpack, IR_X86, eflags));
     }

@@ -2,6 +2,7 @@
 /* The x87's state as a whole: words, tags, pending exceptions. */
 #include "target/i386/x87.h"
 
+#include "target/i386/control.h"
 #include "target/i386/exception.h"
 
 enum { STATUS_ERROR = 0x80, STATUS_BUSY = 0x8000, STATUS_TOP_SHIFT = 11, EXCEPTIONS = 0x3f };
@@ -18,7 +19,7 @@ void x87_init(X86Cpu *cpu)
     x87->opcode = 0;
     x87->cs = x87->ds = 0;
     x87->fip = x87->fdp = 0;
-    cpu->x87_fip = 0;
+    cpu->x87_noted = (X87Noted){ 0 };
 }
 
 /* ES and B say that an unmasked exception is pending. */
@@ -46,6 +47,7 @@ void x87_set_control_word(X86Cpu *cpu, uint16_t value)
     /* Bit 6 reads as one; bits 7 and 13 to 15 as zeros. */
     cpu->x87.control = (value & 0x1f3f) | 0x40;
     cpu->x87.status = summarized(&cpu->x87);
+    x86_update_mode(cpu);
 }
 
 static unsigned tag_of(const X87Register *r)

@@ -159,7 +159,7 @@ static void put_x87(X86Cpu *cpu, uint32_t what, const Area *area)
 {
     X87State *x = &cpu->x87;
 
-    x->control = (area->control & 0x1f3f) | 0x40;
+    x87_set_control_word(cpu, area->control);
     x87_set_status_word(cpu, area->status);
     x->valid = area->valid;
     x->opcode = area->opcode & 0x7ff;
@@ -353,10 +353,11 @@ static void helper_fxsave(TcgState *env, uint64_t address, uint32_t what, uint32
     Area area = { 0 };
 
     check_alignment(cpu, address, FXSAVE_ALIGNMENT);
+    x87_settle(cpu);
     gather(cpu, what, &area);
     store_pieces(env, address, &pieces, flags, &area);
 }
-X86_HELPER(fxsave, IR_VOID, X86_HELPER_FAULTING, IR_I64, IR_I32, IR_I32);
+X86_HELPER(fxsave, IR_VOID, X86_HELPER_SYSTEM, IR_I64, IR_I32, IR_I32);
 
 static void helper_fxrstor(TcgState *env, uint64_t address, uint32_t what, uint32_t flags)
 {
@@ -365,6 +366,7 @@ static void helper_fxrstor(TcgState *env, uint64_t address, uint32_t what, uint3
     Area area;
 
     check_alignment(cpu, address, FXSAVE_ALIGNMENT);
+    x87_settle(cpu);
     load_pieces(env, address, &pieces, flags, &area);
     if (cpu->cr4 & CR4_OSFXSR) {
         check_mxcsr(cpu, area.mxcsr);
@@ -433,6 +435,7 @@ static void helper_xsave(TcgState *env, uint64_t address, uint32_t what, uint32_
     Pieces pieces;
 
     check_alignment(cpu, address, XSAVE_ALIGNMENT);
+    x87_settle(cpu);
     in_use = requested & (compact ? components_and_mxcsr_in_use(cpu) : components_in_use(cpu));
     saved = what & INIT_OPTIMIZED ? in_use : requested;
     pieces = pieces_of(saved, compact ? saved & XCR0_SSE : requested & (XCR0_SSE | XCR0_AVX), what,
@@ -448,7 +451,7 @@ static void helper_xsave(TcgState *env, uint64_t address, uint32_t what, uint32_
     }
     store_pieces(env, address, &pieces, flags, &area);
 }
-X86_HELPER(xsave, IR_VOID, X86_HELPER_FAULTING, IR_I64, IR_I32, IR_I32);
+X86_HELPER(xsave, IR_VOID, X86_HELPER_SYSTEM, IR_I64, IR_I32, IR_I32);
 
 /* XRSTOR, XRSTORS. */
 
@@ -514,6 +517,7 @@ static void helper_xrstor(TcgState *env, uint64_t address, uint32_t what, uint32
     pieces = pieces_of(loaded, mxcsr, what, compact ? area.xcomp_bv : 0);
     load_pieces(env, address, &pieces, flags, &area);
     check_mxcsr(cpu, area.mxcsr);
+    x87_settle(cpu);
     put_components(cpu, what, requested, &area);
     if (mxcsr || (compact && (requested & XCR0_SSE))) {
         put_mxcsr(cpu, area.mxcsr);
@@ -615,6 +619,7 @@ static void helper_xgetbv(TcgState *env)
         x86_fault(cpu, X86_GP, 0);
     }
     if (index == 1) {
+        x87_settle(cpu);
         value &= components_and_mxcsr_in_use(cpu);
     }
     cpu->gpr[X86_RAX] = (uint32_t)value;

@@ -172,6 +172,7 @@ struct TcgState {
     uint32_t fp_word;               /* the host's floating-point control for the guest, while outside generated code */
     uint32_t host_fp_word;          /* and for the emulator */
     bool in_code;                   /* generated code or a helper of it runs: fp_word is in the host's register */
+    bool x87_lent;                  /* the host's x87 has the guest's registers, status and control (IR_HOST_X87): only in code */
     uint32_t jump_class;            /* of the indirect jump that is being looked up; else 0 */
     bool unit_refused;              /* the unit that was entered left to the dispatcher before it did anything */
     uint64_t insn_count;            /* instructions executed in units with TCG_MODE_COUNT */
@@ -179,6 +180,7 @@ struct TcgState {
     void *host_sp;                  /* of the enter thunk's frame: tcg_unwind returns to it */
     uint32_t exclusive_size;        /* not 0: an atomic op works on a copy in bounce, see tcg_atomic_begin */
     uint64_t bounce[8];             /* slow multi-word loads land here */
+    uint64_t bounce_address;        /* its address, for IR_MEM_ONLY_STORED */
     uint64_t scratch[16];           /* thunks' */
     V128 vector_scratch[16];        /* thunks' */
     uint64_t slow_loads, slow_stores, groups_left, dispatches, indirects; /* counters of slow paths */

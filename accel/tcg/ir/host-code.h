@@ -6,6 +6,11 @@
  *
  * Floating point is then the host's in every respect: NaNs, denormals, rounding and exceptions by TcgFpControl.
  * The helper needs HELPER_EFFECT, because it notes exceptions, and no other flag but HELPER_IMM.
+ *
+ * x87: a guest's instruction is one of the host's. Its imm is the escape opcode's low three bits and the ModRM byte behind them, and it
+ * is executed on the host's x87, to which the guest's is lent where it is not there (TcgTarget.lend_x87): code that has such helpers
+ * must depend on all exceptions being masked. The helper has HELPER_ENV, HELPER_EFFECT and HELPER_IMM, and computes the same on the
+ * target's state where nothing is lent.
  */
 #ifndef ACCEL_TCG_IR_HOST_CODE_H
 #define ACCEL_TCG_IR_HOST_CODE_H
@@ -25,6 +30,8 @@ typedef enum {
     IR_HOST_SHIFT,   /* d = op(0): by imm; opcode /digit */
     IR_HOST_COMPARE, /* flags = op(0, 1): 1 is r/m (PTEST, COMISS) */
     IR_HOST_STRING,  /* PCMPISTRx, PCMPESTRx of 0 and 1, lengths 2 and 3: d is ECX, XMM0 or the flags, by its type */
+    IR_HOST_X87,     /* no argument, or the cookie (i64) of the memory operand, or FCMOV's condition (i32, DB C8 to CF is meant). The
+                      * result: none, flags (FCOMI), or an i32 (FNSTSW AX) */
 } IrHostForm;
 
 /* `flags` of an encoding. */

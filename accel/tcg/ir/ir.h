@@ -82,6 +82,8 @@ enum {
     IR_MEM_FOR_WRITE = 512, /* ld, ldchk: the location will be written: checked, and faults, as a write.
                              * cas, amo, stx: faults are a write's, not a read's */
     IR_MEM_STACK = 1024, /* through the stack: for the target, when it describes a fault */
+    IR_MEM_ONLY_STORED = 2048, /* ldchk with FOR_WRITE: nothing is read. Where storing takes more than a store by the host, the
+                                * cookie is env->bounce_address, and whoever asked stores by tcg_store, which cannot fault then */
 };
 
 static inline uint64_t ir_mem_wrap(uint64_t address, unsigned flags)

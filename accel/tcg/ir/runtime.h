@@ -44,6 +44,7 @@ typedef struct HostRuntime {
      */
     void (*atomic_end)(TcgState *env);
     void (*zero)(TcgState *env, uint64_t guest_virt, unsigned size);
+    void (*lend_x87)(TcgState *env); /* TcgTarget's */
     /* Where to go: each returns a unit entry or the exit thunk's address. */
     void *(*dispatch)(TcgState *env);                      /* for tcg_pc(env) */
     void *(*follow_link)(TcgState *env, TcgLink *link);    /* an unlinked or failed-guard exit was taken */

@@ -122,6 +122,13 @@ typedef struct TcgTarget {
     void (*insn_done)(TcgState *env, uint64_t mode);
     /* With TCG_MODE_CHECK: the instruction at the pc comes next; true: an exception has been taken in its place. */
     bool (*check_insn)(TcgState *env);
+    /*
+     * For IR_HOST_X87: moves the guest's x87 into this thread's, and sets x87_lent. Called from generated code, whose variables it
+     * neither reads nor changes. NULL: no such helpers.
+     */
+    void (*lend_x87)(TcgState *env);
+    /* Generated code has been left, or somebody wants to see the state: what is elsewhere than in it comes back. NULL: nothing is. */
+    void (*settle)(TcgState *env);
     /* A one-line mnemonic for -d in_asm; NULL: capstone does it. */
     char *(*disassemble)(uint64_t pc, const uint8_t *bytes, unsigned size);
 } TcgTarget;

@@ -266,6 +266,10 @@ static void *load_check(TcgState *env, uint64_t guest_virt, unsigned size, unsig
     uint64_t guest_phys;
 
     env->slow_loads++;
+    if (flags & IR_MEM_ONLY_STORED) {
+        tcg_check_store(env, guest_virt, size, flags);
+        return env->bounce;
+    }
     guest_virt = ir_mem_wrap(guest_virt, flags);
     if (!crosses_page(guest_virt, size)) {
         TcgAccess access = flags & IR_MEM_FOR_WRITE ? TCG_WRITE : TCG_READ;

@@ -97,6 +97,7 @@ static bool tcg_init(Machine *machine, void *state, GError **error)
         .env_bias = run->target->env_bias,
         .jump_shift = run->target->jump_shift,
         .limited = run->limited,
+        .lend_x87 = run->target->lend_x87,
         .dispatch = dispatch_next,
         .follow_link = dispatch_follow_link,
         .indirect = dispatch_indirect,
@@ -133,6 +134,7 @@ static bool tcg_vcpu_init(Vcpu *vcpu, GError **error)
     tv->env->vcpu = vcpu;
     tv->env->run = tv;
     tv->env->fp_word = host_fp_word((TcgFpControl){ 0 });
+    tv->env->bounce_address = (uintptr_t)tv->env->bounce;
     if (run->interp) {
         tv->env->interpreter_values = g_new0(IrValue, IR_MAX_OPS);
     }
@@ -176,12 +178,22 @@ static void tcg_vcpu_memory_changed(Vcpu *vcpu)
     context_flush_all(vcpu->accel);
 }
 
-/* The CPU structure is all there is; after a change of registers or RAM from outside, nothing cached holds;
+static void settle(TcgVcpu *tv)
+{
+    if (tv->target->settle) {
+        tv->target->settle(tv->env);
+    }
+}
+
+/* But for what code that runs has elsewhere, the CPU structure is all there is; after a change of registers or RAM from outside, nothing cached holds;
  * within an access only general registers change, which are not cached. */
 static void tcg_sync(Vcpu *vcpu, VcpuSync direction)
 {
     TcgVcpu *tv = vcpu->accel;
 
+    if (vcpu == vcpu_current()) {
+        settle(tv);
+    }
     if (direction != VCPU_SYNC_FROM_ACCELERATOR && !atomic_load(&tv->in_guest)) {
         tcg_vcpu_reset(vcpu);
     }
@@ -246,6 +258,7 @@ static void run_guest(TcgVcpu *tv)
         env->in_code = false;
         env->fp_word = host_fp_read();
         host_fp_load(env->host_fp_word);
+        settle(tv);
         return;
     }
     code = dispatch_next(env);
@@ -255,6 +268,7 @@ static void run_guest(TcgVcpu *tv)
     env->in_code = true;
     tv->run->thunks.enter(env, code);
     env->in_code = false;
+    settle(tv);
 }
 
 /* With -icount: as far as time allows. */

@@ -205,6 +205,8 @@ static void emit_stub(Emitter *e, ColdStub *stub)
         emit_helper_stub(e, stub);
     } else if (stub->kind == STUB_CALL) {
         emit_call_stub(e, stub);
+    } else if (stub->kind == STUB_X87) {
+        emit_x87_stub(e, stub);
     } else if (stub->kind == STUB_UPDATE) {
         emit_update_stub(e, stub);
     } else {

@@ -215,6 +215,9 @@ bool emit_encoded(Emitter *e, const IrOp *op)
     const IrHostCode *code = op->helper->host;
     Encoded c = { .op = op, .code = code };
 
+    if (code && code->form == IR_HOST_X87) {
+        return emit_x87(e, op);
+    }
     if (!code || !is_available(e->has, code->feature)) {
         return false;
     }

@@ -106,6 +106,7 @@ typedef enum {
     STUB_GROUP, /* a group's lookup failed */
     STUB_HELPER, /* from here on stubs are code, up to here records */
     STUB_CALL,     /* call_if */
+    STUB_X87,      /* lends the x87 */
     STUB_UPDATE,   /* a read-modify-write in two accesses */
     STUB_EXIT,     /* write back, then leave by the link */
     STUB_LINK,     /* ask the run time where the link goes */
@@ -491,6 +492,8 @@ void emit_call_if(Emitter *e, const IrOp *op);
 /* A call of a helper that the host has an instruction for; false: it has none. */
 bool emit_intrinsic(Emitter *e, const IrOp *op);
 bool emit_encoded(Emitter *e, const IrOp *op); /* the same, for one that names its instruction */
+bool emit_x87(Emitter *e, const IrOp *op);     /* the same, for one of the host's x87 */
+void emit_x87_stub(Emitter *e, ColdStub *stub);
 bool emit_vector_op(Emitter *e, const IrOp *op);
 bool emit_float_op(Emitter *e, const IrOp *op);
 void emit_helper_stub(Emitter *e, ColdStub *stub);
