@@ -5,6 +5,8 @@
 #include "target/i386/translate.h"
 #include "target/i386/x87-translate.h"
 
+enum { EXCEPTIONS = 0x3f };
+
 static bool refused(X86Translator *t)
 {
     if (t->mode & (X86_MODE_EM | X86_MODE_TS)) {
@@ -137,37 +139,60 @@ static void helper_fldcw(TcgState *env, uint32_t value, uint64_t next_eip)
     X86Cpu *cpu = x86_cpu_of_env(env);
     uint64_t mode = cpu->mode;
 
+    x87_settle(cpu);
     x87_check_pending(cpu);
-    if (~value & 0x3f) {
-        x87_settle(cpu);
-    }
     x87_set_control_word(cpu, (uint16_t)value);
     x87_update_ferr(cpu);
-    if (env->x87_lent) {
-        __asm__ volatile("fldcw %0" : : "m"(cpu->x87.control));
-    }
     if (cpu->mode != mode) {
         x86_set_eip(cpu, next_eip);
         tcg_insn_done(env);
         tcg_unwind(env);
     }
 }
-X86_HELPER(fldcw, IR_VOID, X86_HELPER_FAULTING, IR_I32, IR_I64);
+X86_HELPER(fldcw, IR_VOID, X86_HELPER_SYSTEM, IR_I32, IR_I64);
+
+static void helper_masked_fldcw(TcgState *env, uint32_t value, uint64_t code)
+{
+    x87_set_control_word(x86_cpu_of_env(env), (uint16_t)value);
+}
+X87_HELPER(masked_fldcw, IR_VOID, IR_I32);
 
 X86(fldcw, "D9 /5 mem", "Mw", "FPU")
 void x86_fldcw(X86Translator *t)
 {
-    if (!refused(t)) {
-        x86_call(t, &call_fldcw, ir_op1(t->unit, IR_OP_trunc, IR_I32, x86_read(t, 0)),
-                 x86_next_eip(t, 8), 0, 0);
+    IrRef value, masks, flags;
+
+    if (refused(t)) {
+        return;
     }
+    value = ir_op1(t->unit, IR_OP_trunc, IR_I32, x86_read(t, 0));
+    if (t->mode & X86_MODE_X87_TRAPS) {
+        x86_call(t, &call_fldcw, value, x86_next_eip(t, 8), 0, 0);
+        return;
+    }
+    masks = ir_op2i(t->unit, IR_OP_and, IR_I32, value, EXCEPTIONS);
+    flags = ir_flags(t->unit, IR_OP_subf, IR_I32, 2, IR_BORROW, masks,
+                     ir_const(t->unit, IR_I32, EXCEPTIONS), 0);
+    x86_call_if(t, IR_NE, flags, &call_fldcw, value, x86_next_eip(t, 8));
+    x87_call(t, &call_masked_fldcw, value, X87_FLDCW);
 }
+
+static void helper_masked_fnstcw(TcgState *env, uint64_t host, uint64_t code)
+{
+    memcpy((void *)(uintptr_t)host, &x86_cpu_of_env(env)->x87.control, 2);
+}
+X87_HELPER(masked_fnstcw, IR_VOID, IR_I64);
 
 X86(fnstcw, "D9 /7 mem", "Mw", "FPU")
 void x86_fnstcw(X86Translator *t)
 {
-    if (!refused(t)) {
+    if (refused(t)) {
+        return;
+    }
+    if (t->mode & X86_MODE_X87_TRAPS) {
         x86_write(t, 0, x86_zext(t, 4, x86_call(t, &call_control_word, 0, 0, 0, 0)));
+    } else {
+        x87_masked_memory(t, &call_masked_fnstcw, operand_address(t, 2, true), X87_FNSTCW, 2, true);
     }
 }
 

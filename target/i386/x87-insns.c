@@ -271,11 +271,9 @@ static void helper_masked_memory(TcgState *env, uint64_t host, uint64_t code)
 X87_HELPER(masked_memory, IR_VOID, IR_I64);
 
 /* What the host could not store by itself. */
-static void helper_store_bounced(TcgState *env, uint64_t address, uint32_t code, uint32_t flags)
+static void helper_store_bounced(TcgState *env, uint64_t address, uint32_t bytes, uint32_t flags)
 {
-    const MemoryForm *form = &memory_forms[code >> 8 & 7][code >> 3 & 7];
-
-    store_bytes(env, address, flags, (const uint8_t *)env->bounce, format_bytes[form->format]);
+    store_bytes(env, address, flags, (const uint8_t *)env->bounce, bytes);
 }
 X86_HELPER(store_bounced, IR_VOID, X86_HELPER_FAULTING, IR_I64, IR_I32, IR_I32);
 
@@ -295,25 +293,24 @@ static IrRef check_operand(X86Translator *t, IrRef address, unsigned bytes, unsi
                                     .aux = bytes });
 }
 
-static void masked_memory(X86Translator *t, IrRef address, uint32_t code, bool write)
+void x87_masked_memory(X86Translator *t, const TcgHelper *helper, IrRef address, uint32_t code,
+                       unsigned bytes, bool write)
 {
-    unsigned n = format_bytes[memory_forms[code >> 8 & 7][code >> 3 & 7].format];
     unsigned flags = x86_memory_flags(t), check = write ? IR_MEM_FOR_WRITE | IR_MEM_ONLY_STORED : 0;
     IrRef cookie, bounce, same;
 
-    if (n > 8 && (flags & IR_MEM_ALIGNED)) {
+    if (bytes > 8 && (flags & IR_MEM_ALIGNED)) {
         check_operand(t, address, 8, flags | check);
         flags &= ~(unsigned)IR_MEM_ALIGNED;
     }
-    cookie = check_operand(t, address, n, flags | check);
-    x87_call(t, &call_masked_memory, cookie, code);
+    cookie = check_operand(t, address, bytes, flags | check);
+    x87_call(t, helper, cookie, code);
     if (write) {
         bounce = ir_get(t->unit, X86_VAR_BOUNCE, IR_I64);
         same = ir_flags(t->unit, IR_OP_subf, IR_I64, 3, IR_BORROW, cookie, bounce, 0);
-        ir_call_if(t->unit, IR_EQ, same, &call_store_bounced, address, x86_const(t, 4, code),
+        ir_call_if(t->unit, IR_EQ, same, &call_store_bounced, address, x86_const(t, 4, bytes),
                    x86_const(t, 4, flags));
     }
-    note_memory(t, address);
 }
 
 X86(x87_memory, "D8 /r mem", "Md", "FPU")
@@ -353,7 +350,8 @@ void x86_x87_memory(X86Translator *t)
     }
     address = operand_address(t, x86_bytes(t, 0), write);
     if (all_masked(t)) {
-        masked_memory(t, address, code, write);
+        x87_masked_memory(t, &call_masked_memory, address, code, format_bytes[form->format], write);
+        note_memory(t, address);
         return;
     }
     code |= (uint32_t)x86_segment(t) << X87_SEGMENT_SHIFT;

@@ -41,6 +41,7 @@ void x87_take_back(X86Cpu *cpu)
     /* It leaves the host's x87 as the ABI wants it. */
     __asm__ volatile("fnsave %0" : "=m"(host));
     cpu->tcg.x87_lent = false;
+    x87_set_control_word(cpu, host.control.value);
     x87_set_status_word(cpu, host.status.value);
     x87_set_full_tag_word(cpu, host.tags.value);
     for (unsigned i = 0; i < 8; i++) {

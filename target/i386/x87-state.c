@@ -44,10 +44,14 @@ void x87_set_status_word(X86Cpu *cpu, uint16_t value)
 
 void x87_set_control_word(X86Cpu *cpu, uint16_t value)
 {
+    unsigned changed = (value ^ cpu->x87.control) & EXCEPTIONS;
+
     /* Bit 6 reads as one; bits 7 and 13 to 15 as zeros. */
     cpu->x87.control = (value & 0x1f3f) | 0x40;
     cpu->x87.status = summarized(&cpu->x87);
-    x86_update_mode(cpu);
+    if (changed) {
+        x86_update_mode(cpu);
+    }
 }
 
 static unsigned tag_of(const X87Register *r)

@@ -12,7 +12,11 @@
 
 /* Escape opcode (3 bits), ModRM: what IR_HOST_X87 and helpers are told. */
 #define X87_CODE(escape, modrm) ((escape) << 8 | (modrm))
-enum { X87_FNSTSW_AX = X87_CODE(7, 0xe0) };
+enum {
+    X87_FLDCW = X87_CODE(1, 5 << 3),
+    X87_FNSTCW = X87_CODE(1, 7 << 3),
+    X87_FNSTSW_AX = X87_CODE(7, 0xe0),
+};
 
 extern const IrHostCode x87_host_code;
 /* Makes call_NAME of a function helper_NAME(env, argument if there is one, code). */
@@ -34,5 +38,9 @@ static inline IrRef x87_call(X86Translator *t, const TcgHelper *helper, IrRef ar
                                     .imm = code,
                                     .helper = helper });
 }
+
+/* x87-insns.c: an instruction with an operand of `bytes` in memory, which it reads, or writes; helper: with its cookie. */
+void x87_masked_memory(X86Translator *t, const TcgHelper *helper, IrRef address, uint32_t code,
+                       unsigned bytes, bool write);
 
 #endif

@@ -20,7 +20,7 @@ void x87_update_ferr(X86Cpu *cpu);
 /*
  * While all exceptions are masked, generated code has the registers, the status and the tags in the host's x87
  * (TcgState.x87_lent, accel/tcg/ir/host-code.h), and notes where instructions were in X86Cpu.x87_noted. Helpers settle before they
- * look at X87State; outside generated code it is always settled. The control word is always in X87State as well.
+ * look at X87State; outside generated code it is always settled. The masks of X87State.control always hold.
  * A helper that settles has HELPER_WRITES: what it notes are variables.
  */
 void x87_lend(TcgState *env);

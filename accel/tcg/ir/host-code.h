@@ -30,8 +30,8 @@ typedef enum {
     IR_HOST_SHIFT,   /* d = op(0): by imm; opcode /digit */
     IR_HOST_COMPARE, /* flags = op(0, 1): 1 is r/m (PTEST, COMISS) */
     IR_HOST_STRING,  /* PCMPISTRx, PCMPESTRx of 0 and 1, lengths 2 and 3: d is ECX, XMM0 or the flags, by its type */
-    IR_HOST_X87,     /* no argument, or the cookie (i64) of the memory operand, or FCMOV's condition (i32, DB C8 to CF is meant). The
-                      * result: none, flags (FCOMI), or an i32 (FNSTSW AX) */
+    IR_HOST_X87,     /* no argument, or of an operand in memory its cookie (i64) or value (i32), or FCMOV's condition (i32). The result:
+                      * none, flags (FCOMI), or an i32 (FNSTSW AX) */
 } IrHostForm;
 
 /* `flags` of an encoding. */

@@ -5,7 +5,7 @@
  */
 #include "accel/tcg/host/x86_64/emitter.h"
 
-enum { ESCAPE = 0xd8, REGISTERS = 0xc0, FNSTSW_AX = 0xe0, FCMOVNE = 0xc8 };
+enum { ESCAPE = 0xd8, REGISTERS = 0xc0, FCMOVNE = 0xc8 };
 
 static unsigned escape_of(const IrOp *op)
 {
@@ -28,11 +28,22 @@ static void put_registers(Emitter *e, unsigned escape, unsigned modrm)
     asm_u8(&e->a, modrm);
 }
 
+static bool is_int32(const Emitter *e, IrRef ref)
+{
+    return ir_result_type(&e->unit->ops[ref]) == IR_I32;
+}
+
+/* operand: the register of a cookie, a value, or FCMOV's condition; or NO_REG. */
 static void put_instruction(Emitter *e, const IrOp *op, int operand)
 {
+    Mem m = mem(operand, 0);
+
     if (is_in_memory(op)) {
-        asm_rm(&e->a, OP(PP_NONE, MAP_NONE, escape_of(op)), false, modrm_of(op) >> 3 & 7,
-               mem(operand, 0));
+        if (is_int32(e, op->args[0])) {
+            m = mem(RSP, FRAME_SCRATCH);
+            asm_store(&e->a, false, m, operand);
+        }
+        asm_rm(&e->a, OP(PP_NONE, MAP_NONE, escape_of(op)), false, modrm_of(op) >> 3 & 7, m);
     } else if (operand != NO_REG) {
         asm_rr(&e->a, OP(PP_NONE, MAP_NONE, 0x85), false, operand, operand); /* test */
         put_registers(e, 0xdb, FCMOVNE | (modrm_of(op) & 7));
