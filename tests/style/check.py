@@ -107,6 +107,13 @@ def reserved(problems):
                          if not RESERVED.fullmatch(word)]
 
 
+def lent_x87(problems):
+    """Code that runs while the host's x87 is lent to a guest may not use it (docs/decisions/0026)."""
+    for path in sources('.c', '.h', tests=False):
+        if re.search(r'\blong double\b', read(path)):
+            problems.append(f'{path}: long double uses the x87, which may be a guest\'s')
+
+
 def orphans(problems):
     """Each source is named in some meson.build; '@0@' and concatenations there stand for anything."""
     names, patterns = set(), set()
@@ -211,7 +218,7 @@ def doc_names(problems):
                 problems.append(f'{path}: there is no {name}')
 
 
-KINDS = {f.__name__: f for f in [layers, headers, orphans, spdx, global_state, lengths, reserved, formatted, doc_links, doc_names]}
+KINDS = {f.__name__: f for f in [layers, headers, orphans, spdx, global_state, lengths, reserved, lent_x87, formatted, doc_links, doc_names]}
 
 
 def main():
