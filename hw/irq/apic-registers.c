@@ -5,6 +5,7 @@
 enum {
     VERSION = 0x14 | (APIC_LVT_COUNT - 1) << 16,
     ICR_PENDING = 1u << 12, /* delivery is at once, so it is never seen set */
+    ICR_RESERVED = 0xfff32000u,
 };
 
 static const uint32_t lvt_writable[APIC_LVT_COUNT] = {
@@ -180,6 +181,9 @@ static bool write_x2apic_locked(Apic *apic, uint32_t offset, uint64_t value)
     };
 
     if (offset == APIC_ICR) {
+        if (value & ICR_RESERVED) {
+            return false;
+        }
         apic->icr = (uint32_t)value & ~(uint32_t)ICR_PENDING;
         apic->icr_high = value >> 32;
         apic_send_icr_locked(apic);

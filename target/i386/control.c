@@ -258,6 +258,7 @@ static void set_cr0(X86Cpu *cpu, uint64_t value)
             x86_fault(cpu, X86_GP, 0);
         }
     } else if ((value & CR0_PG) && (cpu->cr4 & CR4_PAE) && !(cpu->efer & EFER_LME) &&
+               ((value ^ cpu->cr0) & (CR0_PG | CR0_CD | CR0_NW)) &&
                !x86_load_pdptes(cpu, cpu->cr3)) {
         x86_fault(cpu, X86_GP, 0);
     }

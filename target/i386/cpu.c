@@ -248,6 +248,7 @@ static const TcgTarget tcg_target = {
     .mode = get_mode,
     .translate = x86_translate,
     .walk = x86_walk,
+    .check_crossing = x86_check_crossing,
     .raise_fault = x86_raise_fault,
     .raise_bus_error = x86_raise_bus_error,
     .take_interrupt = x86_take_interrupt,

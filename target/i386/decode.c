@@ -428,7 +428,7 @@ static void decode_operands(Decoder *d)
         uint8_t modrm = fetch(d);
 
         insn->has_modrm = true;
-        insn->mod = modrm >> 6;
+        insn->mod = e->flags & X86_MOD3 ? 3 : modrm >> 6;
         insn->reg = modrm >> 3 & 7;
         insn->rm = modrm & 7;
         if (insn->mod != 3) {

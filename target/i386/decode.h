@@ -27,7 +27,8 @@
  * vector length; h half of it; p a far pointer in memory (operand size plus 2); s none.
  *
  * The fourth string holds flags: LOCK (allowed with a memory destination), i64 (invalid in 64-bit mode), o64 (only
- * there), d64 (64-bit operands by default there), f64 (always), PROT (undefined in real and virtual-8086 mode), and the
+ * there), d64 (64-bit operands by default there), f64 (always), PROT (undefined in real and virtual-8086 mode), MOD3
+ * (ModRM.rm is a register whatever ModRM.mod is), and the
  * CPUID feature without which it is undefined, by its identifier in cpu-features.h; with PLAIN, without the feature the
  * prefix is ignored, and the opcode is what it is without it.
  *
@@ -67,7 +68,7 @@ enum { X86_PREFIX_NONE, X86_PREFIX_66, X86_PREFIX_F3, X86_PREFIX_F2, X86_PREFIX_
 enum { X86_MOD_ANY, X86_MOD_MEM, X86_MOD_REG };
 enum { /* X86Encoding.flags */
     X86_LOCK = 1, X86_I64 = 2, X86_O64 = 4, X86_D64 = 8, X86_F64 = 16, X86_PROT = 32, X86_MODRM = 64, X86_VEX = 128,
-    X86_PLAIN = 256, X86_VSIB = 512,
+    X86_PLAIN = 256, X86_VSIB = 512, X86_MOD3 = 1024,
 };
 
 /* One X86 line. */

@@ -520,22 +520,19 @@ static bool bad_address(X86Cpu *cpu, unsigned flags)
     return false;
 }
 
-bool x86_walk(TcgState *env, uint64_t guest_virt, unsigned size, TcgAccess access, unsigned flags,
-              TcgMapping *mapping)
+/* debug: without side effects. */
+static bool walk_access(X86Cpu *cpu, uint64_t guest_virt, TcgAccess access, unsigned flags,
+                        bool debug, TcgMapping *mapping)
 {
-    X86Cpu *cpu = x86_cpu_of_env(env);
     bool implicit = flags & IR_MEM_OTHER;
     Walk w = { .cpu = cpu,
                .address = guest_virt,
                .access = access,
                .user = cpu->cpl == 3 && !implicit,
-               .implicit = implicit };
+               .implicit = implicit,
+               .debug = debug };
 
     use_own_tables(&w);
-    if (size && (flags & IR_MEM_ALIGNED) && (guest_virt & (size - 1))) {
-        cpu->fault = (X86Fault){ .vector = size >= 16 ? X86_GP : X86_AC };
-        return false;
-    }
     if (x86_long_mode(cpu) && !x86_is_canonical(cpu, guest_virt)) {
         return bad_address(cpu, flags);
     }
@@ -544,7 +541,36 @@ bool x86_walk(TcgState *env, uint64_t guest_virt, unsigned size, TcgAccess acces
     } else if (!walk_tables(&w, mapping)) {
         return false;
     }
-    if (x86_svm_nests(cpu) && !nest_mapping(&w, mapping)) {
+    return !x86_svm_nests(cpu) || nest_mapping(&w, mapping);
+}
+
+/*
+ * The end of the canonical addresses lies within an access whatever is mapped below it. What is not written in whole makes
+ * no page dirty.
+ */
+bool x86_check_crossing(TcgState *env, uint64_t first, uint64_t second, TcgAccess access,
+                        unsigned flags)
+{
+    X86Cpu *cpu = x86_cpu_of_env(env);
+    TcgMapping mapping = { 0 };
+
+    if (x86_long_mode(cpu) && !x86_is_canonical(cpu, second)) {
+        return bad_address(cpu, flags);
+    }
+    return access != TCG_WRITE || (walk_access(cpu, first, access, flags, true, &mapping) &&
+                                   walk_access(cpu, second, access, flags, true, &mapping));
+}
+
+bool x86_walk(TcgState *env, uint64_t guest_virt, unsigned size, TcgAccess access, unsigned flags,
+              TcgMapping *mapping)
+{
+    X86Cpu *cpu = x86_cpu_of_env(env);
+
+    if (size && (flags & IR_MEM_ALIGNED) && (guest_virt & (size - 1))) {
+        cpu->fault = (X86Fault){ .vector = size >= 16 ? X86_GP : X86_AC };
+        return false;
+    }
+    if (!walk_access(cpu, guest_virt, access, flags, false, mapping)) {
         return false;
     }
     /* Of fetches, too: an access would find the page known by them. */

@@ -8,6 +8,8 @@
 
 /* TcgTarget.walk. */
 bool x86_walk(TcgState *env, uint64_t guest_virt, unsigned size, TcgAccess access, unsigned flags, TcgMapping *mapping);
+/* TcgTarget.check_crossing. */
+bool x86_check_crossing(TcgState *env, uint64_t first, uint64_t second, TcgAccess access, unsigned flags);
 /* Target.translate_debug */
 bool x86_translate_debug(Vcpu *vcpu, uint64_t guest_virt, uint64_t *guest_phys);
 

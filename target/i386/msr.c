@@ -9,8 +9,13 @@
 #include "target/i386/svm.h"
 #include "base/log.h"
 
+#define SYSCFG_MTRR_FIX_DRAM_MOD (UINT64_C(1) << 19)
+#define HWCR_MC_STATUS_WRITABLE  (UINT64_C(1) << 18)
+
 typedef bool MsrWrite(X86Cpu *cpu, uint64_t value);
 typedef uint64_t MsrRead(X86Cpu *cpu);
+typedef bool MsrCheck(const X86Cpu *cpu, unsigned n,
+                      uint64_t value); /* n: which of the consecutive ones */
 
 typedef struct {
     uint32_t first, count; /* indices; consecutive ones are consecutive uint64_t */
@@ -21,6 +26,7 @@ typedef struct {
     bool ignore;       /* other bits are ignored */
     MsrRead *read;
     MsrWrite *write;
+    MsrCheck *check; /* false: #GP. NULL: any value */
 } Msr;
 
 static uint64_t read_tsc(X86Cpu *cpu)
@@ -117,16 +123,85 @@ static bool write_efer(X86Cpu *cpu, uint64_t value)
     return true;
 }
 
-static bool write_pat(X86Cpu *cpu, uint64_t value)
+/* Memory types, a bit each (SDM 3, tables 12-8 and 12-10): UC, WC, WT, WP and WB; the PAT has UC- as well. */
+enum { MTRR_TYPES = 0x73, PAT_TYPES = 0xf3 };
+
+static bool is_type(uint64_t value, unsigned types)
+{
+    return value < 8 && (types >> value & 1);
+}
+
+static bool are_types(uint64_t value, unsigned types)
 {
     for (unsigned i = 0; i < 64; i += 8) {
-        unsigned type = value >> i & 255;
-
-        if (type > 7 || type == 2 || type == 3) {
+        if (!is_type(value >> i & 255, types)) {
             return false;
         }
     }
-    cpu->pat = value;
+    return true;
+}
+
+static bool check_pat(const X86Cpu *cpu, unsigned n, uint64_t value)
+{
+    return are_types(value, PAT_TYPES);
+}
+
+/* AMD's have two bits beside each type that say whether DRAM answers, once SYSCFG lets them be set (APM 2, 7.9.1). */
+static bool check_mtrr_fixed(const X86Cpu *cpu, unsigned n, uint64_t value)
+{
+    const uint64_t in_dram = UINT64_C(0x1818181818181818);
+    bool has_dram_bits = x86_vendor_is_amd(cpu) && (cpu->syscfg & SYSCFG_MTRR_FIX_DRAM_MOD);
+
+    return are_types(value & ~(has_dram_bits ? in_dram : 0), MTRR_TYPES);
+}
+
+/* Software that finds no leaf 0x80000008 takes addresses to have 36 bits. */
+static bool check_mtrr_variable(const X86Cpu *cpu, unsigned n, uint64_t value)
+{
+    const uint64_t above = ~bits_mask(MAX(cpu->phys_bits, 36u));
+    bool is_base = n % 2 == 0;
+
+    return !(value & (above | (is_base ? 0xf00 : 0x7ff))) &&
+           (!is_base || is_type(value & 255, MTRR_TYPES));
+}
+
+static bool check_mtrr_default(const X86Cpu *cpu, unsigned n, uint64_t value)
+{
+    return is_type(value & 255, MTRR_TYPES);
+}
+
+/* What a machine check has left can only be cleared (SDM 3, 16.3; AMD lets it be set by HWCR.McStatusWrEn, APM 2, 9.3.2). */
+static bool check_mcg_status(const X86Cpu *cpu, unsigned n, uint64_t value)
+{
+    return value == 0 || x86_vendor_is_amd(cpu);
+}
+
+static bool check_mc_bank(const X86Cpu *cpu, unsigned n, uint64_t value)
+{
+    enum { CONTROL, STATUS };
+    unsigned kind = n % 4;
+
+    if (value == 0 || kind == CONTROL) {
+        return true;
+    }
+    return x86_vendor_is_amd(cpu) && (kind != STATUS || (cpu->hwcr & HWCR_MC_STATUS_WRITABLE));
+}
+
+/* Last branches and BTF; AMD's have the four pins of performance counters. */
+static bool check_debugctl(const X86Cpu *cpu, unsigned n, uint64_t value)
+{
+    return !(value & ~UINT64_C(3)) || (x86_vendor_is_amd(cpu) && !(value & ~UINT64_C(0x3f)));
+}
+
+/* The upper half is reserved; AMD ignores it. */
+static bool check_tsc_aux(const X86Cpu *cpu, unsigned n, uint64_t value)
+{
+    return !(value >> 32) || x86_vendor_is_amd(cpu);
+}
+
+static bool write_tsc_aux(X86Cpu *cpu, uint64_t value)
+{
+    cpu->tsc_aux = (uint32_t)value;
     return true;
 }
 
@@ -229,7 +304,7 @@ static bool write_nothing(X86Cpu *cpu, uint64_t value)
     return true;
 }
 
-/* Locked, LOCK and SVMDIS stay. */
+/* Locked, LOCK and SVMDIS stay. What is for debuggers of hardware and for INIT does nothing. */
 static bool write_vm_cr(X86Cpu *cpu, uint64_t value)
 {
     const uint64_t kept = VM_CR_LOCK | VM_CR_SVMDIS;
@@ -237,6 +312,7 @@ static bool write_vm_cr(X86Cpu *cpu, uint64_t value)
     if (cpu->svm.vm_cr & VM_CR_LOCK) {
         value = (value & ~kept) | (cpu->svm.vm_cr & kept);
     }
+    value &= VM_CR_DIS_A20M | kept;
     if ((value & VM_CR_SVMDIS) && (cpu->efer & EFER_SVME)) {
         return false;
     }
@@ -267,7 +343,7 @@ static const Msr msrs[] = {
     { 0x0000003a, 1, 0, NONE, 0, 0, false, read_feature_control, NULL },
     { 0x0000003b, 1, 0, X86_FEATURE_TSC_ADJUST, 0, ALL, false, read_tsc_adjust, write_tsc_adjust },
     { 0x00000048, 1, AT(spec_ctrl), X86_FEATURE_SPEC_CTRL, 0, 7, false, NULL, NULL },
-    { 0x00000049, 1, 0, NONE, 0, 1, true, NULL, write_nothing },         /* PRED_CMD */
+    { 0x00000049, 1, 0, NONE, 0, 1, false, NULL, write_nothing },        /* PRED_CMD */
     { 0x00000079, 1, 0, NONE, 0, ALL, false, NULL, write_nothing },      /* microcode update */
     { 0x0000008b, 1, 0, NONE, 0, 0, true, read_microcode_revision, write_nothing },
     { 0x000000ce, 1, 0, NONE, 0, 0, false, read_platform_info, NULL },
@@ -277,7 +353,7 @@ static const Msr msrs[] = {
     { 0x00000175, 1, AT(sysenter_esp), X86_FEATURE_SEP, 0, ALL, false, NULL, write_sysenter_esp },
     { 0x00000176, 1, AT(sysenter_eip), X86_FEATURE_SEP, 0, ALL, false, NULL, write_sysenter_eip },
     { 0x00000179, 1, 0, X86_FEATURE_MCA, 0, 0, false, read_mcg_cap, NULL },
-    { 0x0000017a, 1, AT(mcg_status), X86_FEATURE_MCA, 0, ALL, false, NULL, NULL },
+    { 0x0000017a, 1, AT(mcg_status), X86_FEATURE_MCA, 0, ALL, false, NULL, NULL, check_mcg_status },
     { 0x0000017b, 1, AT(mcg_control), X86_FEATURE_MCA, ALL, ALL, false, NULL, NULL },
     { 0x00000186, 2, 0, NONE, 0, ALL, true, read_zero, write_nothing },  /* PERFEVTSEL */
     { 0x00000198, 1, 0, NONE, 0, 0, false, read_perf_status, NULL },
@@ -285,14 +361,14 @@ static const Msr msrs[] = {
     { 0x0000019a, 1, 0, NONE, 0, ALL, true, read_zero, write_nothing },  /* CLOCK_MODULATION */
     { 0x0000019b, 2, 0, NONE, 0, ALL, true, read_zero, write_nothing },  /* thermal */
     { 0x000001a0, 1, AT(misc_enable), NONE, 1, 0x400001, true, NULL, NULL },
-    { 0x000001d9, 1, AT(debugctl), NONE, 0, 3, true, NULL, NULL },
-    { 0x00000200, 16, AT(mtrr_variable), X86_FEATURE_MTRR, 0, ALL, false, NULL, NULL },
-    { 0x00000250, 1, AT(mtrr_fixed[0]), X86_FEATURE_MTRR, 0, ALL, false, NULL, NULL },
-    { 0x00000258, 2, AT(mtrr_fixed[1]), X86_FEATURE_MTRR, 0, ALL, false, NULL, NULL },
-    { 0x00000268, 8, AT(mtrr_fixed[3]), X86_FEATURE_MTRR, 0, ALL, false, NULL, NULL },
-    { 0x00000277, 1, AT(pat), X86_FEATURE_PAT, UINT64_C(0x0007040600070406), ALL, false, NULL, write_pat },
-    { 0x000002ff, 1, AT(mtrr_default), X86_FEATURE_MTRR, 0, 0xcff, false, NULL, NULL },
-    { 0x00000400, 40, AT(mc_banks), X86_FEATURE_MCA, 0, ALL, false, NULL, NULL },
+    { 0x000001d9, 1, AT(debugctl), NONE, 0, 3, true, NULL, NULL, check_debugctl },
+    { 0x00000200, 16, AT(mtrr_variable), X86_FEATURE_MTRR, 0, ALL, false, NULL, NULL, check_mtrr_variable },
+    { 0x00000250, 1, AT(mtrr_fixed[0]), X86_FEATURE_MTRR, 0, ALL, false, NULL, NULL, check_mtrr_fixed },
+    { 0x00000258, 2, AT(mtrr_fixed[1]), X86_FEATURE_MTRR, 0, ALL, false, NULL, NULL, check_mtrr_fixed },
+    { 0x00000268, 8, AT(mtrr_fixed[3]), X86_FEATURE_MTRR, 0, ALL, false, NULL, NULL, check_mtrr_fixed },
+    { 0x00000277, 1, AT(pat), X86_FEATURE_PAT, UINT64_C(0x0007040600070406), ALL, false, NULL, NULL, check_pat },
+    { 0x000002ff, 1, AT(mtrr_default), X86_FEATURE_MTRR, 0, 0xcff, false, NULL, NULL, check_mtrr_default },
+    { 0x00000400, 40, AT(mc_banks), X86_FEATURE_MCA, 0, ALL, false, NULL, NULL, check_mc_bank },
     { 0x00000da0, 1, AT(xss), X86_FEATURE_XSAVES, 0, 0, false, NULL, NULL },
     { 0xc0000080, 1, AT(efer), NONE, 0, ALL, false, NULL, write_efer },
     { 0xc0000081, 1, AT(star), X86_FEATURE_SYSCALL, 0, ALL, false, NULL, NULL },
@@ -302,7 +378,7 @@ static const Msr msrs[] = {
     { 0xc0000100, 1, 0, X86_FEATURE_LM, 0, ALL, false, read_fs_base, write_fs_base },
     { 0xc0000101, 1, 0, X86_FEATURE_LM, 0, ALL, false, read_gs_base, write_gs_base },
     { 0xc0000102, 1, AT(kernel_gs_base), X86_FEATURE_LM, 0, ALL, false, NULL, write_kernel_gs_base },
-    { 0xc0000103, 1, AT(tsc_aux), X86_FEATURE_RDTSCP, 0, 0xffffffff, true, NULL, NULL },
+    { 0xc0000103, 1, AT(tsc_aux), X86_FEATURE_RDTSCP, 0, ALL, false, NULL, write_tsc_aux, check_tsc_aux },
     { 0xc0010000, 8, 0, NONE, 0, ALL, true, read_zero, write_nothing },  /* PERFEVTSEL, PERFCTR (K7) */
     { 0xc0010010, 1, AT(syscfg), NONE, 0, ALL, true, NULL, NULL },
     { 0xc0010015, 1, AT(hwcr), NONE, 0, ALL, true, NULL, NULL },
@@ -311,7 +387,7 @@ static const Msr msrs[] = {
     { 0xc001001f, 1, 0, NONE, 0, ALL, true, read_zero, write_nothing },  /* NB_CFG */
     { 0xc0010055, 1, 0, NONE, 0, ALL, true, read_zero, write_nothing },  /* interrupt pending message */
     { 0xc0010112, 2, 0, NONE, 0, ALL, true, read_zero, write_nothing },  /* SMM address, mask */
-    { 0xc0010114, 1, AT(svm.vm_cr), X86_FEATURE_SVM, 0, VM_CR_DIS_A20M | VM_CR_LOCK | VM_CR_SVMDIS, true, NULL, write_vm_cr },
+    { 0xc0010114, 1, AT(svm.vm_cr), X86_FEATURE_SVM, 0, 0x1f, false, NULL, write_vm_cr },
     { 0xc0010117, 1, AT(svm.hsave), X86_FEATURE_SVM, 0, ALL, false, NULL, write_vm_hsave },
     { 0xc0010140, 2, 0, X86_FEATURE_OSVW, 0, ALL, true, read_zero, write_nothing },
     { 0xc0011020, 16, 0, NONE, 0, ALL, true, read_zero, write_nothing }, /* LS_CFG, IC_CFG, DE_CFG … */
@@ -343,6 +419,15 @@ static const ExternalRegister *find_external(const X86Cpu *cpu, uint32_t index, 
                : machine_find_external_register(cpu->vcpu.machine, index, opaque);
 }
 
+/* What the local APIC cannot know of its processor. */
+static bool check_apic_base(const X86Cpu *cpu, uint64_t value)
+{
+    enum { X2APIC = 1 << 10 };
+
+    return !(value & ~bits_mask(MAX(cpu->phys_bits, 36u))) &&
+           (!(value & X2APIC) || x86_has(cpu, X86_FEATURE_X2APIC));
+}
+
 bool x86_read_msr(X86Cpu *cpu, uint32_t index, uint64_t *value)
 {
     const Msr *m = find(cpu, index);
@@ -370,6 +455,9 @@ bool x86_write_msr(X86Cpu *cpu, uint32_t index, uint64_t value)
     void *opaque;
 
     if (m) {
+        if (m->check && !m->check(cpu, index - m->first, value)) {
+            return false;
+        }
         if (value & ~m->writable) {
             if (!m->ignore) {
                 return false;
@@ -386,6 +474,9 @@ bool x86_write_msr(X86Cpu *cpu, uint32_t index, uint64_t value)
         return false;
     }
     external = find_external(cpu, index, &opaque);
+    if (index == X86_REGISTER_APIC_BASE && !check_apic_base(cpu, value)) {
+        return false;
+    }
     if (external && external->write) {
         return external->write(opaque, &cpu->vcpu, index, value);
     }

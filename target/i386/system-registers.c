@@ -70,7 +70,7 @@ static bool control_register(const X86Translator *t, unsigned *n)
     return *n == 0 || *n == 2 || *n == 3 || *n == 4 || (*n == 8 && x86_has(t->cpu, X86_FEATURE_LM));
 }
 
-X86(mov_from_cr, "0F 20 /r reg", "Ry Cs")
+X86(mov_from_cr, "0F 20 /r", "Ry Cs", "MOD3")
 void x86_mov_from_cr(X86Translator *t)
 {
     unsigned n = t->insn.operands[1].reg, bytes = x86_is_code64(t) ? 8 : 4;
@@ -85,7 +85,7 @@ void x86_mov_from_cr(X86Translator *t)
     }
 }
 
-X86(mov_to_cr, "0F 22 /r reg", "Cs Ry")
+X86(mov_to_cr, "0F 22 /r", "Cs Ry", "MOD3")
 void x86_mov_to_cr(X86Translator *t)
 {
     unsigned n = t->insn.operands[0].reg, gpr = t->insn.operands[1].reg;
@@ -116,6 +116,8 @@ static void helper_check_dr(TcgState *env, uint32_t n)
     if (cpu->dr[7] & DR7_GD) {
         cpu->dr[7] &= ~DR7_GD;
         cpu->dr[6] |= DR6_BD;
+        /* A fault: RF is pushed set, as for no other #DB. The handler has it clear. */
+        cpu->eflags |= EFLAGS_RF;
         x86_fault(cpu, X86_DB, 0);
     }
 }
@@ -154,7 +156,7 @@ static unsigned dr_alias(unsigned n)
     return n == 4 || n == 5 ? n + 2 : n;
 }
 
-X86(mov_from_dr, "0F 21 /r reg", "Ry Ds")
+X86(mov_from_dr, "0F 21 /r", "Ry Ds", "MOD3")
 void x86_mov_from_dr(X86Translator *t)
 {
     unsigned n = t->insn.operands[1].reg, bytes = x86_is_code64(t) ? 8 : 4;
@@ -167,7 +169,7 @@ void x86_mov_from_dr(X86Translator *t)
     }
 }
 
-X86(mov_to_dr, "0F 23 /r reg", "Ds Ry")
+X86(mov_to_dr, "0F 23 /r", "Ds Ry", "MOD3")
 void x86_mov_to_dr(X86Translator *t)
 {
     unsigned n = t->insn.operands[0].reg;

@@ -644,7 +644,9 @@ void x86_sysret(X86Cpu *cpu, unsigned bytes)
     if (!(cpu->efer & EFER_SCE)) {
         x86_fault(cpu, X86_UD, 0);
     }
-    if (!(cpu->cr0 & CR0_PE) || cpu->cpl != 0) {
+    /* AMD's processors find out in user mode, at the target. */
+    if (!(cpu->cr0 & CR0_PE) || cpu->cpl != 0 ||
+        (bytes == 8 && !x86_is_canonical(cpu, target) && !x86_vendor_is_amd(cpu))) {
         x86_fault(cpu, X86_GP, 0);
     }
     if (x86_long_mode(cpu)) {
@@ -691,7 +693,8 @@ void x86_sysexit(X86Cpu *cpu, unsigned bytes)
     bool wide = bytes == 8;
     uint64_t eip = cpu->gpr[X86_RDX], sp = cpu->gpr[X86_RCX];
 
-    if (!(cpu->cr0 & CR0_PE) || selector == 0) {
+    if (!(cpu->cr0 & CR0_PE) || selector == 0 ||
+        (wide && (!x86_is_canonical(cpu, eip) || !x86_is_canonical(cpu, sp)))) {
         x86_fault(cpu, X86_GP, 0);
     }
     flat_code(cpu, (uint16_t)(selector + (wide ? 32 : 16)), 3, wide);

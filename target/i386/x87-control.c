@@ -289,6 +289,7 @@ static void put_environment(X86Cpu *cpu, uint32_t what, const uint32_t words[7])
 
 static void check_stores(TcgState *env, uint64_t address, uint32_t flags, unsigned n)
 {
+    tcg_check_span(env, address, n, true, flags);
     for (unsigned at = 0; at < n; at += 2) {
         tcg_check_store(env, address + at, 2, flags);
     }

@@ -136,6 +136,7 @@ static void load_bytes(TcgState *env, uint64_t address, uint32_t flags, uint8_t 
         copy_bytes(bytes, known, n);
         return;
     }
+    tcg_check_span(env, address, n, false, flags);
     for (unsigned at = 0; at < n;) {
         unsigned size = n - at >= 8 ? 8 : n - at >= 4 ? 4 : 2;
         uint64_t value = tcg_load(env, address + at, size, flags);
@@ -161,6 +162,7 @@ static void store_bytes(TcgState *env, uint64_t address, uint32_t flags, const u
 /* Faults before anything has been changed. */
 static void check_stores(TcgState *env, uint64_t address, uint32_t flags, unsigned n)
 {
+    tcg_check_span(env, address, n, true, flags);
     for (unsigned at = 0; at < n; at += 8) {
         tcg_check_store(env, address + at, MIN(n - at, 8), flags);
     }

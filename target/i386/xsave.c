@@ -277,9 +277,22 @@ static void copy_out(TcgState *env, uint64_t address, const uint8_t *from, unsig
     }
 }
 
+/* Of the whole: all begin at its start. */
+static void check_span(TcgState *env, uint64_t address, const Pieces *pieces, bool write,
+                       uint32_t flags)
+{
+    unsigned bytes = 1;
+
+    for (unsigned i = 0; i < pieces->count; i++) {
+        bytes = MAX(bytes, (unsigned)(pieces->piece[i].place + pieces->piece[i].bytes));
+    }
+    tcg_check_span(env, address, bytes, write, flags);
+}
+
 static void load_pieces(TcgState *env, uint64_t address, const Pieces *pieces, uint32_t flags,
                         Area *area)
 {
+    check_span(env, address, pieces, false, flags);
     for (unsigned i = 0; i < pieces->count; i++) {
         Piece p = pieces->piece[i];
 
@@ -291,6 +304,7 @@ static void load_pieces(TcgState *env, uint64_t address, const Pieces *pieces, u
 static void store_pieces(TcgState *env, uint64_t address, const Pieces *pieces, uint32_t flags,
                          const Area *area)
 {
+    check_span(env, address, pieces, true, flags);
     for (unsigned i = 0; i < pieces->count; i++) {
         tcg_check_store(env, address + pieces->piece[i].place, pieces->piece[i].bytes, flags);
     }

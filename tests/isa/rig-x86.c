@@ -4,6 +4,7 @@
 #include <cpuid.h>
 #include <stdio.h>
 
+#include "base/bits.h"
 #include "base/error.h"
 #include "machine/accelerator.h"
 #include "target/i386/control.h"
@@ -131,6 +132,93 @@ void x86_rig_close(X86Rig *rig)
 {
     machine_unlock(rig->machine);
     machine_free(rig->machine);
+}
+
+/* In the catcher's page. */
+enum {
+    HANDLERS = 0x400,
+    HANDLER_BYTES = 32,
+    VECTORS = 32,
+    SEEN = 0x800,
+    GDT = 0x900,
+    TSS = 0xa00,
+    STACK_TOP = 0x1000
+};
+enum { TSS_RSP0 = 4, TSS_IST1 = 0x24, TSS_BYTES = 0x68, TASK = 0x28 };
+
+static void put_handler(X86Rig *rig, uint32_t at, unsigned vector, bool wide)
+{
+    uint8_t *p = rig->ram + at + HANDLERS + HANDLER_BYTES * vector;
+    /* mov al, vector; mov dx, END_PORT; out dx, al; jmp . */
+    const uint8_t end[] = { 0xb0, (uint8_t)vector, 0x66, 0xba, 0xf4, 0x05, 0xee, 0xeb, 0xfe };
+
+    /* mov [SEEN], rsp */
+    if (wide) {
+        memcpy(p, (uint8_t[]){ 0x48, 0x89, 0x24, 0x25 }, 4);
+        p += 4;
+    } else {
+        memcpy(p, (uint8_t[]){ 0x89, 0x25 }, 2);
+        p += 2;
+    }
+    store_le32(p, at + SEEN);
+    memcpy(p + 4, end, sizeof end);
+}
+
+static void put_gate(X86Rig *rig, uint32_t at, unsigned vector, bool wide)
+{
+    uint32_t handler = at + HANDLERS + HANDLER_BYTES * vector;
+    uint64_t gate =
+        (handler & 0xffff) | 8 << 16 | UINT64_C(0x8e00) << 32 | (uint64_t)(handler >> 16) << 48;
+
+    store_le64(rig->ram + at + (wide ? 16 : 8) * vector, gate | (wide ? UINT64_C(1) << 32 : 0));
+}
+
+void x86_rig_catch(X86Rig *rig, uint32_t at)
+{
+    static const uint64_t descriptors[] = { 0, 0x00209b0000000000, 0x00cf93000000ffff,
+                                            0x00cff3000000ffff, 0x0020fb0000000000 };
+    bool wide = rig->cpu->efer & EFER_LMA;
+
+    for (unsigned i = 0; i < VECTORS; i++) {
+        put_handler(rig, at, i, wide);
+        put_gate(rig, at, i, wide);
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(descriptors); i++) {
+        store_le64(rig->ram + at + GDT + 8 * i, descriptors[i]);
+    }
+    if (!wide) {
+        store_le64(rig->ram + at + GDT + 8, UINT64_C(0x00cf9b000000ffff));
+    }
+    store_le64(rig->ram + at + TSS + TSS_RSP0, at + STACK_TOP);
+    store_le64(rig->ram + at + TSS + TSS_IST1, at + STACK_TOP);
+    rig->cpu->gdtr = (X86TableRegister){ at + GDT, TASK + 15 };
+    rig->cpu->idtr = (X86TableRegister){ at, 16 * VECTORS - 1 };
+    rig->cpu->tr =
+        (X86Segment){ .selector = TASK, .base = at + TSS, .limit = TSS_BYTES - 1, .flags = 0x8b00 };
+}
+
+uint8_t *x86_rig_frame(X86Rig *rig, uint32_t catcher)
+{
+    return rig->ram + load_le32(rig->ram + catcher + SEEN);
+}
+
+void x86_rig_user_mode(X86Rig *rig)
+{
+    const uint32_t rights = X86_SEG_P | X86_SEG_S | X86_SEG_WRITE | X86_SEG_ACCESSED | X86_SEG_G |
+                            3 << X86_SEG_DPL_SHIFT;
+
+    x86_set_segment(rig->cpu, X86_SS, X86_RIG_DATA_3, 0, 0xffffffff, rights | X86_SEG_B);
+    x86_set_segment(rig->cpu, X86_CS, X86_RIG_CODE_3, 0, 0xffffffff,
+                    rights | X86_SEG_CODE | X86_SEG_L);
+    rig->cpu->cpl = 3;
+}
+
+void x86_rig_put_code(X86Rig *rig, uint32_t at, const uint8_t *code, unsigned bytes)
+{
+    const uint8_t end[] = { 0xb0, X86_RIG_DONE, 0x66, 0xba, 0xf4, 0x05, 0xee, 0xeb, 0xfe };
+
+    memcpy(rig->ram + at, code, bytes);
+    memcpy(rig->ram + at + bytes, end, sizeof end);
 }
 
 bool x86_rig_host_has_vex(void)

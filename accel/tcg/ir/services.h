@@ -85,5 +85,10 @@ static inline void *tcg_known(const TcgState *env, uint64_t guest_virt, unsigned
  * checks (faults unwind); NULL when it is a device or crosses pages, or is for writing and holds translated code. write: also for writing.
  */
 void *tcg_probe(TcgState *env, uint64_t guest_virt, unsigned size, bool write, unsigned flags);
+/*
+ * For an access of at most a page that is made in pieces: takes the fault, if it lies across two pages and is not allowed in both,
+ * before the first piece. IR_MEM_ALIGNED is about the pieces.
+ */
+void tcg_check_span(TcgState *env, uint64_t guest_virt, unsigned size, bool write, unsigned flags);
 
 #endif

@@ -94,6 +94,11 @@ typedef struct TcgTarget {
      */
     bool (*walk)(TcgState *env, uint64_t guest_virt, unsigned size, TcgAccess access, unsigned flags,
                  TcgMapping *mapping);
+    /*
+     * An access that goes on in a second page, before either is walked for good: must have no side effects. false: a fault, as of walk.
+     * Not asked where both pages are known to allow it. NULL: each half is judged by itself.
+     */
+    bool (*check_crossing)(TcgState *env, uint64_t first, uint64_t second, TcgAccess access, unsigned flags);
     /* Takes the fault that walk described; the pc is exact. Returns with the new pc set. */
     void (*raise_fault)(TcgState *env);
     /* A physical access failed (nothing there, device error): an external abort. Sets the new pc. */

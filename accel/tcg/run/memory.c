@@ -114,20 +114,37 @@ static void write_part(TcgVcpu *tv, uint64_t guest_virt, const void *from, unsig
     }
 }
 
-/* Alignment of the whole access is judged before it is split, so that its parts need no such check. */
-static void check_alignment(TcgVcpu *tv, uint64_t guest_virt, unsigned size, TcgAccess access,
-                            unsigned flags)
+static unsigned bytes_to_page_end(uint64_t guest_virt)
 {
-    uint64_t guest_phys;
+    return TCG_PAGE_SIZE - (unsigned)(guest_virt & (TCG_PAGE_SIZE - 1));
+}
+
+/* The whole access is judged before it is split: its alignment, so that the parts need no such check, and what the target says. */
+static void check_crossing(TcgVcpu *tv, uint64_t guest_virt, unsigned size, TcgAccess access,
+                           unsigned flags)
+{
+    uint64_t second = ir_mem_wrap(guest_virt + bytes_to_page_end(guest_virt), flags), guest_phys;
+    const TcgContext *context = context_of(tv->env, flags);
 
     if (flags & IR_MEM_ALIGNED) {
         translate(tv, guest_virt, size, access, flags, &guest_phys);
     }
+    if (tv->target->check_crossing &&
+        !(tlb_known_walk(tv, context, guest_virt, access) &&
+          tlb_known_walk(tv, context, second, access)) &&
+        !tv->target->check_crossing(tv->env, guest_virt, second, access, flags)) {
+        tv->target->raise_fault(tv->env);
+        tcg_unwind(tv->env);
+    }
 }
 
-static unsigned bytes_to_page_end(uint64_t guest_virt)
+void tcg_check_span(TcgState *env, uint64_t guest_virt, unsigned size, bool write, unsigned flags)
 {
-    return TCG_PAGE_SIZE - (unsigned)(guest_virt & (TCG_PAGE_SIZE - 1));
+    guest_virt = ir_mem_wrap(guest_virt, flags);
+    if (crosses_page(guest_virt, size)) {
+        check_crossing(tcg_vcpu(env), guest_virt, size, write ? TCG_WRITE : TCG_READ,
+                       flags & ~(unsigned)IR_MEM_ALIGNED);
+    }
 }
 
 static void read_bytes(TcgVcpu *tv, uint64_t guest_virt, void *to, unsigned size, unsigned flags)
@@ -140,7 +157,7 @@ static void read_bytes(TcgVcpu *tv, uint64_t guest_virt, void *to, unsigned size
         read_part(tv, guest_virt, to, size, flags);
         return;
     }
-    check_alignment(tv, guest_virt, size, access, flags);
+    check_crossing(tv, guest_virt, size, access, flags);
     flags &= ~(unsigned)IR_MEM_ALIGNED;
     read_part(tv, guest_virt, to, first, flags);
     read_part(tv, ir_mem_wrap(guest_virt + first, flags), (uint8_t *)to + first, size - first,
@@ -167,7 +184,7 @@ void tcg_check_store(TcgState *env, uint64_t guest_virt, unsigned size, unsigned
         check_store_part(tv, guest_virt, size, flags);
         return;
     }
-    check_alignment(tv, guest_virt, size, TCG_WRITE, flags);
+    check_crossing(tv, guest_virt, size, TCG_WRITE, flags);
     flags &= ~(unsigned)IR_MEM_ALIGNED;
     check_store_part(tv, guest_virt, first, flags);
     check_store_part(tv, ir_mem_wrap(guest_virt + first, flags), size - first, flags);
