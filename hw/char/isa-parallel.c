@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Standard parallel port (IEEE 1284 compatibility mode, as in the PC/AT): a printer that takes each
- * character at the strobe and is never busy. Bidirectional data reads back what was written.
+ * character at the strobe, is never busy and sends nothing: data of the other direction reads as ones.
  *
  * Not modelled: EPP and ECP; the EPP ports take and give nothing.
  */
@@ -23,6 +23,7 @@ enum {
     CONTROL_INIT_N = 1 << 2,
     CONTROL_SELECT = 1 << 3,
     CONTROL_INTERRUPT = 1 << 4,
+    CONTROL_INPUT = 1 << 5,
     CONTROL_ONES = 0xc0,
 };
 
@@ -35,6 +36,13 @@ typedef struct {
 } IsaParallel;
 
 static const uint16_t places[] = { 0x378, 0x278, 0x3bc };
+
+static uint64_t read_data(Device *device, unsigned index)
+{
+    const IsaParallel *p = container_of(device, IsaParallel, device);
+
+    return p->control & CONTROL_INPUT ? 0xff : p->data;
+}
 
 static uint64_t read_status(Device *device, unsigned index)
 {
@@ -64,7 +72,7 @@ static void write_control(Device *device, unsigned index, uint64_t value)
 
 /* clang-format off */
 static const Register registers[] = {
-    { "DATA", 0, 1, REGISTER_RW, .field = offsetof(IsaParallel, data), .reset = 0xff },
+    { "DATA", 0, 1, REGISTER_RW, .field = offsetof(IsaParallel, data), .reset = 0xff, .read = read_data },
     { "STATUS", 1, 1, REGISTER_R | REGISTER_QUIET, .field = REGISTER_NO_FIELD, .read = read_status },
     { "CONTROL", 2, 1, REGISTER_RW, .field = offsetof(IsaParallel, control),
       .reset = CONTROL_INIT_N | CONTROL_SELECT, .read = read_control, .write = write_control },

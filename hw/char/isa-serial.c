@@ -85,6 +85,7 @@ static const DeviceType isa_serial_type = {
               "the serial line's other end" },
             { "wakeup", PROPERTY_BOOL, offsetof(IsaSerial, wakeup), "accepted; has no effect" },
             { 0 } },
+    .state_version = SERIAL_TIMEOUT_VERSION,
     .state = (const StateField[]){ SERIAL_STATE(IsaSerial, serial), { 0 } },
     .banks = (const RegisterBank[]){ { .name = "isa-serial",
                                        .size = SERIAL_PORTS,

@@ -15,7 +15,13 @@ enum {
     IIR_FIFOS = 0xc0,
 };
 enum { FCR_ENABLE = 1 << 0, FCR_CLEAR_RX = 1 << 1, FCR_CLEAR_TX = 1 << 2 };
-enum { LCR_BREAK = 1 << 6, LCR_DIVISOR = 1 << 7 };
+enum {
+    LCR_LENGTH = 3 << 0, /* bits above five */
+    LCR_TWO_STOP = 1 << 2,
+    LCR_PARITY = 1 << 3,
+    LCR_BREAK = 1 << 6,
+    LCR_DIVISOR = 1 << 7,
+};
 enum {
     MCR_DTR = 1 << 0,
     MCR_RTS = 1 << 1,
@@ -40,7 +46,7 @@ enum {
     MSR_DCD = 1 << 7,
     MSR_RI_FELL = 1 << 2
 };
-enum { NO_BREAK = 0xff };
+enum { NO_BREAK = 0xff, TIMEOUT_CHARACTERS = 4, CLOCKS_PER_BIT = 16, CLOCK_HZ = 1843200 };
 
 static Serial *serial(Device *device)
 {
@@ -65,8 +71,11 @@ static unsigned interrupt_id(const Serial *s)
     if (s->ier & IER_LINE && s->lsr & LSR_ERRORS) {
         return IIR_LINE;
     }
-    if (s->ier & IER_RX && s->rx_count) {
-        return s->rx_count >= trigger_level(s) ? IIR_RX : IIR_TIMEOUT;
+    if (s->ier & IER_RX && s->rx_count >= trigger_level(s)) {
+        return IIR_RX;
+    }
+    if (s->ier & IER_RX && s->timed_out) {
+        return IIR_TIMEOUT;
     }
     if (s->ier & IER_THR && s->thr_interrupt) {
         return IIR_THR;
@@ -77,6 +86,34 @@ static unsigned interrupt_id(const Serial *s)
 static void update_irq(Serial *s)
 {
     irq_set(&s->irq, interrupt_id(s) != IIR_NONE);
+}
+
+static int64_t character_ns(const Serial *s)
+{
+    unsigned stop = s->lcr & LCR_TWO_STOP ? 2 : 1;
+    unsigned bits = 1 + 5 + (s->lcr & LCR_LENGTH) + (s->lcr & LCR_PARITY ? 1 : 0) + stop;
+
+    return (int64_t)bits * MAX(s->divisor, 1) * CLOCKS_PER_BIT * 1000000000 / CLOCK_HZ;
+}
+
+/* The receiver's FIFO got or gave a character, or was emptied. */
+static void restart_timeout(Serial *s)
+{
+    s->timed_out = false;
+    if (s->rx_count && s->rx_count < trigger_level(s)) {
+        timer_arm(&s->timeout,
+                  clock_now_ns(s->device.machine) + TIMEOUT_CHARACTERS * character_ns(s));
+    } else {
+        timer_cancel(&s->timeout);
+    }
+}
+
+static void time_out(void *opaque)
+{
+    Serial *s = opaque;
+
+    s->timed_out = s->rx_count > 0;
+    update_irq(s);
 }
 
 static unsigned modem_levels(const Serial *s)
@@ -105,6 +142,9 @@ static void rx_push(Serial *s, uint8_t value, bool is_break)
 {
     if (s->rx_count >= fifo_depth(s)) {
         s->lsr |= LSR_OVERRUN;
+        if (!(s->fcr & FCR_ENABLE)) { /* a FIFO keeps what it has, the one register does not */
+            s->rx_fifo[s->rx_head % SERIAL_FIFO_DEPTH] = value;
+        }
     } else {
         if (is_break) {
             s->break_at = s->rx_count;
@@ -112,6 +152,7 @@ static void rx_push(Serial *s, uint8_t value, bool is_break)
         s->rx_fifo[(s->rx_head + s->rx_count++) % SERIAL_FIFO_DEPTH] = value;
     }
     update_rx_status(s);
+    restart_timeout(s);
     update_irq(s);
 }
 
@@ -129,6 +170,7 @@ static uint64_t read_data(Device *device, unsigned index)
         s->rx_count--;
         s->break_at -= s->break_at != NO_BREAK && s->break_at ? 1 : 0;
         update_rx_status(s);
+        restart_timeout(s);
         update_irq(s);
         chardev_accept_input(s->chardev);
     }
@@ -222,6 +264,7 @@ static void write_fifo_control(Device *device, unsigned index, uint64_t value)
     /* Without the enable bit the others are not programmed. */
     s->fcr = value & FCR_ENABLE ? value & 0xc9 : 0;
     update_rx_status(s);
+    restart_timeout(s);
     update_irq(s);
     chardev_accept_input(s->chardev);
 }
@@ -333,11 +376,13 @@ static const ChardevFrontend frontend = {
 bool serial_realize(Serial *s, GError **error)
 {
     device_add_irq(&s->device, &s->irq);
+    timer_init(&s->timeout, s->device.machine, time_out, s);
     return !s->chardev || chardev_attach(s->chardev, &frontend, s, error);
 }
 
 void serial_unrealize(Serial *s)
 {
+    timer_cancel(&s->timeout);
     if (s->chardev) {
         chardev_detach(s->chardev, s);
     }
@@ -351,7 +396,8 @@ void serial_reset(Serial *s)
     s->ier = s->fcr = s->msr_delta = 0;
     s->lsr = LSR_THR_EMPTY | LSR_IDLE;
     s->break_at = NO_BREAK;
-    s->thr_interrupt = false;
+    s->thr_interrupt = s->timed_out = false;
+    timer_cancel(&s->timeout);
     s->divisor = 12; /* 9600 baud, as a PC's firmware leaves it */
     update_irq(s);
 }
@@ -361,5 +407,7 @@ void serial_state_loaded(Serial *s)
     s->rx_head %= SERIAL_FIFO_DEPTH;
     s->rx_count = MIN(s->rx_count, SERIAL_FIFO_DEPTH);
     s->tx_count = MIN(s->tx_count, SERIAL_FIFO_DEPTH);
+    /* Who saved no timer told of any character at once. */
+    s->timed_out |= s->rx_count && !timer_is_armed(&s->timeout);
     update_irq(s);
 }

@@ -33,7 +33,13 @@ enum {
     MODE_MOUSE_OFF = 0x20,
     MODE_TRANSLATE = 0x40,
 };
-enum { OUTPUT_NO_RESET = 0x01, OUTPUT_A20 = 0x02, OUTPUT_KEYBOARD = 0x10, OUTPUT_MOUSE = 0x20 };
+enum {
+    OUTPUT_NO_RESET = 0x01,
+    OUTPUT_A20 = 0x02,
+    OUTPUT_KEYBOARD = 0x10,
+    OUTPUT_MOUSE = 0x20,
+    OUTPUT_IDLE = 0xcc, /* pins without use, and the cable's lines between bytes */
+};
 enum {
     COMMAND_READ_MEMORY = 0x20,
     COMMAND_WRITE_MEMORY = 0x60,
@@ -181,7 +187,7 @@ static uint8_t read_outputs(const I8042 *kbc)
 {
     bool full = kbc->status & STATUS_OUTPUT_FULL, mouse = kbc->status & STATUS_MOUSE;
 
-    return kbc->outputs | (full && !mouse ? OUTPUT_KEYBOARD : 0) |
+    return OUTPUT_IDLE | kbc->outputs | (full && !mouse ? OUTPUT_KEYBOARD : 0) |
            (full && mouse ? OUTPUT_MOUSE : 0);
 }
 

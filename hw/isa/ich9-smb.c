@@ -51,8 +51,9 @@ static const DeviceType ich9_smb_type = {
     .category = "bridge",
     .instance_size = sizeof(Ich9Smb),
     .bus_properties = (const Property[]){ PCI_PROPERTIES(Ich9Smb, pci), { 0 } },
+    .state_version = 1,
     .state =
-        (const StateField[]){ PCI_STATE(Ich9Smb, pci), SMBUS_HOST_STATE(Ich9Smb, smbus), { 0 } },
+        (const StateField[]){ PCI_STATE(Ich9Smb, pci), SMBUS_HOST_STATE(Ich9Smb, smbus, 1), { 0 } },
     .board_only = true,
     .realize = ich9_smb_realize,
     .reset = ich9_smb_reset,

@@ -363,8 +363,8 @@ static void piix4_pm_state_loaded(Device *device)
     }
 }
 
-/* Of the state: since when it is known what was ejected but is still there, and which bus is selected. */
-enum { EJECTED_VERSION = 1, SELECTED_VERSION = 2 };
+/* Of the state: since when it is known what was ejected but is still there, which bus is selected, and what EEPROMs hold. */
+enum { EJECTED_VERSION = 1, SELECTED_VERSION = 2, EEPROMS_VERSION = 3 };
 
 static const DeviceType piix4_pm_type = {
     .name = "PIIX4_PM",
@@ -380,10 +380,10 @@ static const DeviceType piix4_pm_type = {
                                         "writes to port 0xb2 may raise SMI", "on" },
                                       { 0 } },
     .bus_properties = (const Property[]){ PCI_PROPERTIES(Piix4Pm, pci), { 0 } },
-    .state_version = SELECTED_VERSION,
+    .state_version = EEPROMS_VERSION,
     .state = (const StateField[]){ PCI_STATE(Piix4Pm, pci),
                                    ACPI_PM_STATE(Piix4Pm, pm),
-                                   SMBUS_HOST_STATE(Piix4Pm, smbus),
+                                   SMBUS_HOST_STATE(Piix4Pm, smbus, EEPROMS_VERSION),
                                    STATE(Piix4Pm, apm_control),
                                    STATE(Piix4Pm, apm_status),
                                    STATE(Piix4Pm, pci_up),

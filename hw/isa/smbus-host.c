@@ -17,27 +17,57 @@ enum {
     STATUS_INTERRUPT = 1 << 1,
     STATUS_DEVICE_ERROR = 1 << 2,
     STATUS_W1C = 0x1e,
+    CONTROL_KEPT = 0x1f, /* interrupt, kill and protocol */
     START = 1 << 6,
-    QUICK = 0,
-    WORD_DATA = 3,
-    BLOCK = 5,
     EEPROM_FIRST = 0x50,
-    EEPROM_COUNT = 8,
 };
 
-/* EEPROMs acknowledge, read as zeros and take no writes. */
+typedef enum { QUICK = 0, BYTE = 1, BYTE_DATA = 2, WORD_DATA = 3, BLOCK = 5 } Protocol;
+
+static void move_byte(SmbusHost *smbus, unsigned eeprom, bool read, uint8_t *byte)
+{
+    uint8_t *cell = smbus->eeproms + eeprom * SMBUS_EEPROM_SIZE + smbus->places[eeprom]++;
+
+    if (read) {
+        *byte = *cell;
+    } else {
+        *cell = *byte;
+    }
+}
+
+/* The first byte of a block is how many follow. */
+static void move_block(SmbusHost *smbus, unsigned eeprom, bool read)
+{
+    unsigned count;
+
+    move_byte(smbus, eeprom, read, &smbus->data0);
+    count = MIN(smbus->data0, sizeof smbus->block);
+    for (unsigned i = 0; i < count; i++) {
+        move_byte(smbus, eeprom, read, &smbus->block[i]);
+    }
+    smbus->index = 0;
+}
+
 static void transact(SmbusHost *smbus)
 {
-    unsigned address = smbus->address >> 1, protocol = smbus->control >> 2 & 7;
+    unsigned eeprom = (smbus->address >> 1) - EEPROM_FIRST;
+    Protocol protocol = smbus->control >> 2 & 7;
     bool read = smbus->address & 1;
 
-    if (address < EEPROM_FIRST || address >= EEPROM_FIRST + EEPROM_COUNT ||
-        (protocol > WORD_DATA && protocol != BLOCK)) {
+    if (eeprom >= SMBUS_EEPROMS || (protocol > WORD_DATA && protocol != BLOCK)) {
         smbus->status |= STATUS_DEVICE_ERROR;
         return;
     }
-    if (read && protocol != QUICK) {
-        smbus->data0 = smbus->data1 = 0;
+    if (protocol != QUICK && !(protocol == BYTE && read)) {
+        smbus->places[eeprom] = smbus->command;
+    }
+    if (protocol == BLOCK) {
+        move_block(smbus, eeprom, read);
+    } else if (protocol >= BYTE_DATA || (protocol == BYTE && read)) {
+        move_byte(smbus, eeprom, read, &smbus->data0);
+    }
+    if (protocol == WORD_DATA) {
+        move_byte(smbus, eeprom, read, &smbus->data1);
     }
     smbus->status |= STATUS_INTERRUPT;
 }
@@ -89,7 +119,7 @@ static MemoryResult smbus_write(void *opaque, uint64_t offset, uint64_t value, u
         smbus->status &= (uint8_t) ~(byte & STATUS_W1C);
         break;
     case HOST_CONTROL:
-        smbus->control = byte & (uint8_t)~START;
+        smbus->control = byte & CONTROL_KEPT;
         if (byte & START) {
             transact(smbus);
         }
@@ -127,4 +157,6 @@ void smbus_host_reset(SmbusHost *smbus)
     smbus->status = smbus->control = smbus->command = smbus->address = 0;
     smbus->data0 = smbus->data1 = smbus->index = 0;
     memset(smbus->block, 0, sizeof smbus->block);
+    memset(smbus->eeproms, 0, sizeof smbus->eeproms);
+    memset(smbus->places, 0, sizeof smbus->places);
 }

@@ -97,7 +97,7 @@ static void test_controller(void)
     g_assert_cmpint(rig.levels[12], ==, 0);
     /* A20 by the output port, and by its own commands. */
     pc_rig_out(&rig, STATUS, 0xd0);
-    expect(&rig, "03");
+    expect(&rig, "cf");
     pc_rig_out(&rig, STATUS, 0xd1);
     pc_rig_out(&rig, DATA, 0xdd);
     g_assert_cmpint(pc_rig_event(&rig, 1, &open), ==, X86_EVENT_A20);

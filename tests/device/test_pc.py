@@ -115,6 +115,33 @@ def smram():
     q.close()
 
 
+def smbus(q, address, command, protocol, data=()):
+    """A transaction; data's bytes are what the host data registers hold before it, and those after it are returned."""
+    for port, value in zip((0x704, 0x703, 0x705, 0x706), (address, command, *data)):
+        q.out("b", port, value)
+    q.out("b", 0x702, 0x40 | protocol << 2)
+    assert q.inp("b", 0x700) == 2 and q.inp("b", 0x702) == protocol << 2
+    q.out("b", 0x700, 2)
+    return q.inp("b", 0x705), q.inp("b", 0x706)
+
+
+def eeproms(q):
+    write, read = 0x52 << 1, 0x52 << 1 | 1
+    smbus(q, write, 0x10, 2, (0x12, 0))
+    smbus(q, write, 0x11, 3, (0x34, 0x56))
+    assert smbus(q, read, 0x10, 2, (0, 0x77)) == (0x12, 0x77), "a byte leaves the second register"
+    assert smbus(q, read, 0x10, 3) == (0x12, 0x34)
+    smbus(q, write, 0x11, 1)
+    assert [smbus(q, read, 0, 1)[0] for _ in range(3)] == [0x34, 0x56, 0], "one after another"
+    assert smbus(q, 0x53 << 1 | 1, 0x10, 2)[0] == 0, "another one"
+    q.inp("b", 0x702)
+    for byte in b"abc":
+        q.out("b", 0x707, byte)
+    smbus(q, write, 0x20, 5, (3,))
+    assert smbus(q, read, 0x20, 5)[0] == 3 and bytes(q.inp("b", 0x707) for _ in range(3)) == b"abc"
+    assert smbus(q, read, 0x23, 2)[0] == ord("c")
+
+
 def power_management():
     q = Pc()
     q.config_write(1, 3, 0x40, 0x601, "l")
@@ -146,6 +173,7 @@ def power_management():
     q.out("b", 0x704, 0x50 << 1 | 1)
     q.out("b", 0x702, 0x48)
     assert q.inp("b", 0x700) == 2 and q.inp("b", 0x705) == 0
+    eeproms(q)
     q.out("b", 0x700, 2)
     q.out("b", 0x704, 0x20 << 1 | 1)
     q.out("b", 0x702, 0x48)
@@ -599,9 +627,41 @@ def serial():
         q.out("b", 0x3f8, 0x41)
     assert q.inp("b", 0x3fa) == 0xc6 and q.inp("b", 0x3fd) == 0x63, "overrun"
     assert q.inp("b", 0x3fa) == 0xc4, "data"
+    # Fewer than the trigger's 14 are told of when nothing has come or gone for the time of four: 4.2 ms at 9600 baud.
+    q.out("b", 0x3fb, 0x03)
+    q.out("b", 0x3fa, 0xc3)
+    q.out("b", 0x3f8, 0x41)
+    q.out("b", 0x3f8, 0x42)
+    assert q.inp("b", 0x3fa) == 0xc1
+    q.ok("clock_step 4100000")
+    assert q.inp("b", 0x3fa) == 0xc1
+    q.ok("clock_step 100000")
+    assert q.inp("b", 0x3fa) == 0xcc, "time out"
+    assert q.inp("b", 0x3f8) == 0x41 and q.inp("b", 0x3fa) == 0xc1, "a read starts the time anew"
+    q.ok("clock_step 4200000")
+    assert q.inp("b", 0x3fa) == 0xcc and q.inp("b", 0x3f8) == 0x42 and q.inp("b", 0x3fa) == 0xc1
+    # Without FIFOs the next character takes the place of the one that was not read.
+    q.out("b", 0x3fa, 0)
+    q.out("b", 0x3f8, 0x41)
+    q.out("b", 0x3f8, 0x42)
+    assert q.inp("b", 0x3fd) == 0x63 and q.inp("b", 0x3f8) == 0x42 and q.inp("b", 0x3fd) == 0x60
     q.out("b", 0x3fb, 0x83)
     q.out("w", 0x3f8, 0x0102)
     assert q.inp("w", 0x3f8) == 0x0102, "divisor"
+    q.close()
+
+
+def parallel():
+    q = Pc("-parallel", "null")
+    q.out("b", 0x378, 0x5a)
+    assert q.inp("b", 0x378) == 0x5a and q.inp("b", 0x379) & 0xf8 == 0xd8 and q.inp("b", 0x37a) == 0xcc
+    q.out("b", 0x37a, 0x2c)
+    assert q.inp("b", 0x378) == 0xff, "nobody drives the lines"
+    q.out("b", 0x37a, 0x0c)
+    assert q.inp("b", 0x378) == 0x5a
+    # The keyboard controller's output port: no reset, A20, lines at rest.
+    q.out("b", 0x64, 0xd0)
+    assert q.inp("b", 0x60) & 0xef == 0xcf
     q.close()
 
 
@@ -627,6 +687,6 @@ def refusals():
 
 if __name__ == "__main__":
     for test in (configuration, shadow, smram, power_management, sci, firmware_configuration, tables, boot_order, empty_discs, pci_hotplug, suspend, cmos_drives, media, balloon, debug_console, versions, memory_split, serial,
-                 debug_exit, refusals):
+                 parallel, debug_exit, refusals):
         print(test.__name__, flush=True)
         test()
