@@ -226,7 +226,7 @@ enum { X87_NOTED = 1 << 11 };
 typedef struct {
     uint64_t fip;              /* linear */
     uint64_t fop;              /* 0: nothing; X87_NOTED | opcode */
-    uint64_t fdp;              /* linear */
+    uint64_t fdp;              /* linear; of FS and GS, whose bases change by themselves, the offset */
     uint64_t fds;              /* 0: nothing; X87_NOTED | X86SegmentName */
 } X87Noted;
 

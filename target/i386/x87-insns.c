@@ -42,9 +42,15 @@ static void note_instruction(X86Translator *t)
 
 static void note_memory(X86Translator *t, IrRef address)
 {
+    X86SegmentName segment = x86_segment(t);
+
+    if (segment >= X86_FS) {
+        address = ir_op2(t->unit, IR_OP_sub, IR_I64, address,
+                         ir_get(t->unit, X86_VAR_BASE + (unsigned)segment, IR_I64));
+    }
     note_instruction(t);
     set_noted(t, X86_VAR_FDP, address);
-    set_noted(t, X86_VAR_FDS, x86_const(t, 8, X87_NOTED | (unsigned)x86_segment(t)));
+    set_noted(t, X86_VAR_FDS, x86_const(t, 8, X87_NOTED | (unsigned)segment));
 }
 
 /* Where exceptions are not masked: a waiting instruction that is not a control one. */

@@ -66,7 +66,7 @@ void x87_make_pointers(X86Cpu *cpu)
     }
     if (noted->fds) {
         unsigned segment = noted->fds & (X87_NOTED - 1);
-        uint64_t base = code64 && segment < X86_FS ? 0 : cpu->seg[segment].base;
+        uint64_t base = code64 || segment >= X86_FS ? 0 : cpu->seg[segment].base;
 
         cpu->x87.fdp = code64 ? noted->fdp - base : (uint32_t)(noted->fdp - base);
         cpu->x87.ds = cpu->seg[segment].selector;

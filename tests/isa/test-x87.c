@@ -158,6 +158,22 @@ static void test_selectors(void)
     x86_rig_close(&rig);
 }
 
+/* The base that FS had. */
+PROGRAM(
+    bases,
+    "fninit; movl $0xc0000100, %ecx; movl $0x20000, %eax; xorl %edx, %edx; wrmsr; fldl %fs:0x40\n"
+    "movl $0x50000, %eax; wrmsr; fnsave (%rbx)");
+
+static void test_bases(void)
+{
+    X86Rig rig;
+
+    open_rig(&rig, "max");
+    run(&rig, bases, bases_end);
+    g_assert_cmphex(load_le32(rig.ram + DATA + 20), ==, 0x40);
+    x86_rig_close(&rig);
+}
+
 /* A loop in which FLDCW lets a division by zero raise, and not. EAX: how often it was pending. */
 PROGRAM(masks,
         "fninit; movl $100, %ecx; xorl %eax, %eax; movw $0x37b, (%rbx); movw $0x37f, 2(%rbx)\n"
@@ -212,6 +228,7 @@ int main(int argc, char **argv)
     g_test_add_func("/x87/conversions-do-not-read", test_conversions_do_not_read);
     g_test_add_func("/x87/stores-to-code", test_stores_to_code);
     g_test_add_func("/x87/selectors", test_selectors);
+    g_test_add_func("/x87/bases", test_bases);
     g_test_add_func("/x87/masks", test_masks);
     g_test_add_func("/x87/mixed", test_mixed);
     return g_test_run();
