@@ -284,7 +284,7 @@ void vga_port_write(Vga *vga, unsigned port, uint8_t value)
         vga->misc = value & ~0x10;
         break;
     case PORT_SEQUENCER_INDEX:
-        vga->sequencer_index = value;
+        vga->sequencer_index = vga->ops && vga->ops->read_sequencer ? value : value & 7;
         break;
     case PORT_SEQUENCER:
         write_sequencer(vga, value);
@@ -293,7 +293,7 @@ void vga_port_write(Vga *vga, unsigned port, uint8_t value)
         write_dac(vga, port, value);
         break;
     case PORT_GRAPHICS_INDEX:
-        vga->graphics_index = value & 0x3f;
+        vga->graphics_index = value & (vga->ops && vga->ops->read_graphics ? 0x3f : 0xf);
         break;
     case PORT_GRAPHICS:
         write_graphics(vga, value);

@@ -16,6 +16,7 @@ enum {
     GRAPHICS_BIT_MASK = 8,
     MODE_READ_COMPARE = 1 << 3,
     MODE_ODD_EVEN_READ = 1 << 4,
+    GRAPHICS_MISC_CHAIN = 1 << 1, /* the lowest bit of an address is not the planes' */
 };
 
 /* Bit n to byte n: what all bits of plane n are. */
@@ -49,6 +50,9 @@ bool vga_memory_decode(const Vga *vga, uint32_t offset, uint32_t *address)
 /* The unit of four bytes that an access reaches. */
 static uint32_t unit_of(const Vga *vga, uint32_t address, unsigned shift)
 {
+    if (vga->graphics[VGA_GRAPHICS_MISC] & GRAPHICS_MISC_CHAIN) {
+        address &= ~1u;
+    }
     return ((address + vga_dispi_bank(vga)) >> shift) & (vga->vram_bytes / 4 - 1);
 }
 

@@ -34,6 +34,8 @@ enum {
     CMD_WRITABLE = AHCI_CMD_ST | CMD_SPIN_UP | CMD_POWER_ON | AHCI_CMD_FRE | 7 << 24,
     IE_WRITABLE = (int)0xfdc000ff,
     SCTL_DET = 15,
+    SCTL_DET_OFF = 4,
+    SSTS_OFFLINE = 4,
     SSTS_ACTIVE = 0x113, /* a drive is there, at 1.5 Gbit/s, not asleep */
     TFD_NO_DRIVE = 0x7f,
     SIG_NONE = -1,
@@ -395,7 +397,10 @@ uint32_t ahci_port_read(AhciPort *port, unsigned offset)
     case PORT_SIG:
         return port->signature;
     case PORT_SSTS:
-        return ahci_port_drive(port) && (port->sctl & SCTL_DET) != 4 ? SSTS_ACTIVE : 0;
+        if ((port->sctl & SCTL_DET) == SCTL_DET_OFF) {
+            return SSTS_OFFLINE;
+        }
+        return ahci_port_drive(port) ? SSTS_ACTIVE : 0;
     case PORT_SCTL:
         return port->sctl;
     case PORT_SERR:

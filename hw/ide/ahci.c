@@ -19,6 +19,10 @@ enum {
     PORT_SIZE = 0x80,
     MEMORY_SIZE = 0x1000,
 
+    /* Of the ICH9's configuration space (316972, 15.1.31): which SATA mode firmware chose. */
+    CONFIG_MAP = 0x90,
+    MAP_AHCI = 1 << 6,
+
     CAP_GEN1 = 1 << 20,
     CAP_AHCI_ONLY = 1 << 18,
     CAP_NCQ = 1 << 30,
@@ -215,6 +219,7 @@ static bool ahci_realize(Device *device, GError **error)
 
     pci_set_identity(&ahci->pci, 0x8086, 0x2922, CLASS_SATA_AHCI, 2);
     pci_set_interrupt_pin(&ahci->pci, 1);
+    ahci->pci.config[CONFIG_MAP] = MAP_AHCI;
     ahci->pci.ops = &pci_ops;
     memory_region_init_io(&ahci->memory, device->machine, "ahci", MEMORY_SIZE, &memory_ops, ahci);
     memory_region_init_io(&ahci->ports_region, device->machine, "ahci-idp", PORTS_SIZE, &ports_ops,

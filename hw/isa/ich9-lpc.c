@@ -149,7 +149,9 @@ static void write_apm_control(Device *device, unsigned index, uint64_t value)
     if (value == APM_ACPI_ENABLE || value == APM_ACPI_DISABLE) {
         acpi_pm_hand_over(&lpc->pm, value == APM_ACPI_ENABLE);
     }
-    raise_smi(lpc, SMI_APM);
+    if (lpc->smi_enable & SMI_APM) { /* else not even its status is set (13.8.3.13) */
+        raise_smi(lpc, SMI_APM);
+    }
 }
 
 /* --- SMI's features, by fw_cfg --- */

@@ -9,7 +9,7 @@
  *   mmio 2  what system management mode sees over everything: SMRAM at 0xa0000
  *   irq 0-3 INTA to INTD
  *
- * Not modelled: DRAM timing and size registers, error reporting, AGP of the later chips.
+ * Not modelled: what DRAM, latency and error registers do (they keep what is written), AGP of the later chips.
  */
 #include "base/error.h"
 #include "hw/pci/pc-host.h"
@@ -25,6 +25,11 @@ typedef struct {
     PcHost host;
     IrqLine intx[4];
 } I440fxHost;
+
+/* PMCCFG to DRAMT, DRB to FDHC, MTT and CLT, ERRCMD: nothing follows from them. */
+static const struct {
+    uint8_t first, count;
+} kept[] = { { 0x50, 7 }, { 0x58, 1 }, { 0x60, 9 }, { 0x70, 2 }, { 0x90, 1 } };
 
 static PcHost *pc_host(Device *device)
 {
@@ -105,6 +110,9 @@ static bool i440fx_realize(Device *device, GError **error)
     pci->config[CONFIG_RAM_SIZE] = (uint8_t)MIN(machine->config.ram_bytes / MIB(8), 0xff);
     pci->config[CONFIG_SMRAM] = SMRAM_BASE;
     memset(pci->writable + CONFIG_PAM, PAM_WRITABLE, PAM_REGISTERS);
+    for (unsigned i = 0; i < ARRAY_SIZE(kept); i++) {
+        memset(pci->writable + kept[i].first, 0xff, kept[i].count);
+    }
     pci->ops = &i440fx_ops;
     return true;
 }

@@ -308,7 +308,11 @@ static void test_resets(void)
         g_assert_cmphex(get(a, TFD) & 0x80, ==, i ? 0 : 0x80);
     }
     g_assert_cmphex(get(a, SIG), ==, 0x101);
-    /* And the link's. */
+    /* And the link's, which can be put off line. */
+    put(a, SCTL, 4);
+    g_assert_cmphex(get(a, SSTS), ==, 4);
+    put(a, SCTL, 0);
+    g_assert_cmphex(get(a, SSTS), ==, 0x113);
     put(a, SCTL, 1);
     put(a, SCTL, 0);
     g_assert_cmphex(get(a, SIG), ==, 0x101);

@@ -121,6 +121,31 @@ static void test_planes(void)
     card_free(card);
 }
 
+/* With odd addresses chained to even ones the lowest bit reaches no plane, whatever else is odd and even. */
+static void test_chained(void)
+{
+    Card *card = card_new("VGA", 2);
+    uint32_t at = 0xa0000;
+
+    card_mode_12h(card);
+    card_set(card, SEQUENCER, 2, 0xf);
+    card_set(card, GRAPHICS, 6, 7);
+    card_poke(card, at, 0x12);
+    card_poke(card, at + 1, 0x34);
+    g_assert_cmphex(card_peek(card, at), ==, 0x34);
+    card_set(card, GRAPHICS, 6, 5);
+    g_assert_cmphex(card_peek(card, at), ==, 0x34);
+    g_assert_cmphex(card_peek(card, at + 1), ==, 0);
+    /* Indices have as many bits as there are registers. */
+    card_set(card, GRAPHICS, 0x16, 7);
+    card_poke(card, at + 3, 0x56);
+    g_assert_cmphex(card_peek(card, at + 2), ==, 0x56);
+    card_set(card, SEQUENCER, 0x0a, 0);
+    card_poke(card, at + 2, 0x78);
+    g_assert_cmphex(card_peek(card, at + 2), ==, 0x56);
+    card_free(card);
+}
+
 static void test_256(void)
 {
     Card *card = card_new("VGA", 2);
@@ -427,6 +452,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/vga/text", test_text);
     g_test_add_func("/vga/planes", test_planes);
+    g_test_add_func("/vga/chained", test_chained);
     g_test_add_func("/vga/256", test_256);
     g_test_add_func("/vga/cga", test_cga);
     g_test_add_func("/vga/vbe", test_vbe);

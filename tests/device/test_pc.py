@@ -66,6 +66,10 @@ def configuration():
     q.out("l", 0xcf8, 0)
     assert q.inp("l", 0xcfc) == 0xffffffff, "disabled"
     assert [q.config_read(1, 0, 0x60 + i, "b") for i in range(4)] == [0x80] * 4
+    ram = q.config_read(0, 0, 0x57, "b")
+    for offset in (0x50, 0x54, 0x60, 0x64):
+        q.config_write(0, 0, offset, 0x04030201, "l")
+        assert q.config_read(0, 0, offset) == (0x04030201 if offset != 0x54 else ram << 24 | 0x030201)
     assert q.inp("l", 0x3fd) == 0xffffffff, "no serial port: an open bus"
     q.close()
 
@@ -651,6 +655,20 @@ def serial():
     q.close()
 
 
+def ich9():
+    q = Pc(machine="q35")
+    assert q.config_read(0x1f, 2, 0x90, "b") == 0x40, "SATA mode: AHCI"
+    q.config_write(0x1f, 0, 0x40, 0x601, "l")
+    q.config_write(0x1f, 0, 0x44, 0x80)
+    q.out("l", 0x630, 0)
+    q.out("b", 0xb2, 0x55)
+    assert q.inp("l", 0x634) & 0x20 == 0, "no SMI by APM was asked for"
+    q.out("l", 0x630, 0x20)
+    q.out("b", 0xb2, 0x55)
+    assert q.inp("l", 0x634) & 0x20 == 0x20
+    q.close()
+
+
 def parallel():
     q = Pc("-parallel", "null")
     q.out("b", 0x378, 0x5a)
@@ -687,6 +705,6 @@ def refusals():
 
 if __name__ == "__main__":
     for test in (configuration, shadow, smram, power_management, sci, firmware_configuration, tables, boot_order, empty_discs, pci_hotplug, suspend, cmos_drives, media, balloon, debug_console, versions, memory_split, serial,
-                 parallel, debug_exit, refusals):
+                 ich9, parallel, debug_exit, refusals):
         print(test.__name__, flush=True)
         test()
