@@ -39,10 +39,9 @@ typedef struct {
 typedef struct {
     GArray *chunks; /* Chunk, by start */
     uint64_t size;
-    uint8_t *inflated; /* of chunk inflated_start, while valid */
-    uint64_t inflated_start;
-    bool has_inflated;
-    CoroutineMutex lock;
+    uint8_t *inflated;           /* the content of */
+    const Chunk *inflated_chunk; /* this one, or NULL */
+    CoroutineMutex lock;         /* of both, and held while a helper fills `inflated` */
 } Dmg;
 
 static int dmg_probe(const uint8_t *buffer, size_t size, const char *filename)
@@ -208,16 +207,29 @@ static int dmg_map(BlockNode *node, uint64_t offset, MappedPiece *piece)
     return 0;
 }
 
-static bool decompress(const Chunk *chunk, uint8_t *out, uint8_t *in)
+typedef struct {
+    const Chunk *chunk;
+    uint8_t *in, *out;
+} Inflate;
+
+/* What makes fewer bytes than the chunk has is damaged. */
+static int inflate_worker(void *opaque)
 {
+    const Inflate *call = opaque;
+    const Chunk *chunk = call->chunk;
     uLongf size = chunk->end - chunk->start;
     unsigned bz_size = (unsigned)size;
+    bool done;
 
     if (chunk->type == CHUNK_BZIP2) {
-        return BZ2_bzBuffToBuffDecompress((char *)out, &bz_size, (char *)in,
-                                          (unsigned)chunk->host_size, 0, 0) == BZ_OK;
+        done = BZ2_bzBuffToBuffDecompress((char *)call->out, &bz_size, (char *)call->in,
+                                          (unsigned)chunk->host_size, 0, 0) == BZ_OK &&
+               bz_size == chunk->end - chunk->start;
+    } else {
+        done = uncompress(call->out, &size, call->in, chunk->host_size) == Z_OK &&
+               size == chunk->end - chunk->start;
     }
-    return uncompress(out, &size, in, chunk->host_size) == Z_OK;
+    return done ? 0 : -EIO;
 }
 
 /* Inflates the chunk unless it is the one that was read last. [lock held] */
@@ -225,22 +237,25 @@ static int inflate_chunk(BlockNode *node, const Chunk *chunk)
 {
     Dmg *dmg = node->state;
     g_autofree uint8_t *in = NULL;
+    Inflate call;
     int result;
 
-    if (dmg->has_inflated && dmg->inflated_start == chunk->start) {
+    if (dmg->inflated_chunk == chunk) {
         return 0;
     }
-    dmg->has_inflated = false;
+    dmg->inflated_chunk = NULL;
     g_free(dmg->inflated);
     dmg->inflated = g_try_malloc0(chunk->end - chunk->start);
     in = g_try_malloc(MAX(chunk->host_size, 1));
     result = in && dmg->inflated ? node_pread(node->file->node, chunk->host, in, chunk->host_size)
                                  : -ENOMEM;
-    if (result == 0 && !decompress(chunk, dmg->inflated, in)) {
-        result = -EIO;
+    if (result == 0) {
+        call = (Inflate){ chunk, in, dmg->inflated };
+        result = worker_compute(inflate_worker, &call);
     }
-    dmg->inflated_start = chunk->start;
-    dmg->has_inflated = result == 0;
+    if (result == 0) {
+        dmg->inflated_chunk = chunk;
+    }
     return result;
 }
 

@@ -123,8 +123,8 @@ void *mapped_load_table(BlockNode *file, uint64_t offset, uint64_t entries, unsi
                    name, entries, offset);
         return NULL;
     }
-    /* What is not in the file must not cost memory. */
-    if (offset + entries * entry_size > align_up(node_length(file), 4096)) {
+    /* What is not in the file must not cost memory, and must not be taken for an empty table. */
+    if (node_bytes_left(file, offset, entries * entry_size) < entries * entry_size) {
         error_fail(error, KASO_ERROR_INVALID,
                    "%s (%" G_GUINT64_FORMAT " entries at %" G_GUINT64_FORMAT
                    ") goes beyond the end of the file",
@@ -190,7 +190,21 @@ static void complain(BlockCheck *check, const char *what, uint64_t where)
     }
 }
 
-int mapped_check(BlockNode *node, BlockCheck *check, MapFunction *map)
+static int check_compressed(BlockNode *node, BlockCheck *check, uint64_t offset,
+                            const MappedPiece *piece, InflateFunction *inflate)
+{
+    g_autofree uint8_t *plain = g_try_malloc(piece->count);
+    struct iovec iov = { plain, piece->count };
+    int result = plain ? inflate(node, offset, piece, io_vector_of(&iov)) : -ENOMEM;
+
+    if (result == -EIO) {
+        complain(check, "cannot be unpacked", piece->host);
+        result = 0;
+    }
+    return result;
+}
+
+int mapped_check(BlockNode *node, BlockCheck *check, MapFunction *map, InflateFunction *inflate)
 {
     g_autoptr(GArray) extents = g_array_new(FALSE, FALSE, sizeof(Extent));
     uint64_t size = node_length(node), count;
@@ -209,6 +223,11 @@ int mapped_check(BlockNode *node, BlockCheck *check, MapFunction *map)
             g_array_append_val(extents, extent);
             if (extent.end > align_up(node_length(piece.file), 512)) {
                 complain(check, "lies behind the end of the file", extent.start);
+            }
+        } else if (piece.kind == PIECE_COMPRESSED) {
+            result = check_compressed(node, check, offset, &piece, inflate);
+            if (result < 0) {
+                return result;
             }
         }
     }

@@ -49,8 +49,8 @@ bool mapped_is_cut_off(BlockNode *node, MapFunction *map);
 /* Reads `entries` table entries of 4 or 8 bytes into a new array of host words; limit in bytes. */
 void *mapped_load_table(BlockNode *file, uint64_t offset, uint64_t entries, unsigned entry_size,
                         bool big_endian, uint64_t max_bytes, const char *name, GError **error);
-/* For drivers' check: no data behind the end of the file, none in two places. */
-int mapped_check(BlockNode *node, BlockCheck *check, MapFunction *map);
+/* For drivers' check: no data behind the end of the file, none in two places, all that is compressed can be read. */
+int mapped_check(BlockNode *node, BlockCheck *check, MapFunction *map, InflateFunction *inflate);
 /* Fails when the node is to be written. */
 bool mapped_read_only(BlockNode *node, GError **error);
 

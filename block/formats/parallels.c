@@ -229,7 +229,7 @@ static const BlockOption parallels_create_options[] = {
 static int parallels_check(BlockNode *node, BlockCheck *check)
 {
     check->image_end_offset = node_length(node->file->node);
-    return mapped_check(node, check, parallels_map);
+    return mapped_check(node, check, parallels_map, NULL);
 }
 
 static const BlockDriver parallels_driver = {

@@ -159,21 +159,38 @@ static int qcow_map(BlockNode *node, uint64_t offset, MappedPiece *piece)
     return 0;
 }
 
+typedef struct {
+    ClusterCodec *codec;
+    size_t size; /* of the compressed cluster */
+} DecompressCall;
+
+static int decompress_worker(void *opaque)
+{
+    DecompressCall *call = opaque;
+
+    return cluster_decompress(call->codec, call->size);
+}
+
 static int qcow_inflate(BlockNode *node, uint64_t offset, const MappedPiece *piece, IoVector vector)
 {
     Qcow *q = node->state;
     size_t cluster = (size_t)1 << q->cluster_bits;
     uint64_t size = piece->host >> (63 - q->cluster_bits) & (cluster - 1);
+    uint64_t host = piece->host & bits_mask(63 - q->cluster_bits);
     ClusterCodec *codec = cluster_codec_new(CLUSTER_CODEC_ZLIB, cluster, 1);
+    DecompressCall call = { codec, node_bytes_left(node->file->node, host, size) };
     int result;
 
     if (!codec) {
         return -ENOMEM;
     }
-    result = node_pread(node->file->node, piece->host & bits_mask(63 - q->cluster_bits),
-                        cluster_codec_packed(codec), size);
+    /* Zeroes behind the end would be taken for a part of the stream, which has no checksum. */
+    result = node_pread(node->file->node, host, cluster_codec_packed(codec), call.size);
     if (result == 0) {
-        result = cluster_decompress(codec, size);
+        result = worker_compute(decompress_worker, &call);
+    }
+    if (result == -EIO && call.size < size) {
+        node_missing(node, offset, node->file->node, host + call.size);
     }
     if (result == 0) {
         io_vector_from_buffer(vector, cluster_codec_plain(codec) + (offset & (cluster - 1)),

@@ -452,5 +452,5 @@ int qed_check(BlockNode *node, BlockCheck *check)
         }
         return 0;
     }
-    return mapped_check(node, check, qed_map);
+    return mapped_check(node, check, qed_map, NULL);
 }

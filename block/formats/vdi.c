@@ -250,7 +250,7 @@ static const BlockOption vdi_create_options[] = {
 
 static int vdi_check(BlockNode *node, BlockCheck *check)
 {
-    return mapped_check(node, check, vdi_map);
+    return mapped_check(node, check, vdi_map, NULL);
 }
 
 static const BlockDriver vdi_driver = {

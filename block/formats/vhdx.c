@@ -321,7 +321,7 @@ static int vhdx_info(BlockNode *node, BlockNodeInfo *info)
 
 static int vhdx_check(BlockNode *node, BlockCheck *check)
 {
-    return mapped_check(node, check, vhdx_map);
+    return mapped_check(node, check, vhdx_map, NULL);
 }
 
 static const BlockDriver vhdx_driver = {

@@ -18,6 +18,7 @@ enum {
     EXTENTS_MAX = 1024,
     DIRECTORY_MAX = 512 * 1024 * 1024,
     SLICE = 512,
+    ENTRY_SIZE = 4, /* of a grain table */
 };
 typedef enum { EXTENT_FLAT, EXTENT_SPARSE, EXTENT_ZERO } ExtentKind;
 
@@ -350,7 +351,8 @@ static uint64_t empty_run(const Table *table, uint64_t first, uint64_t max)
 {
     uint64_t n = 1;
 
-    while (n < max && first + n < SLICE / 4 && !load_le32(table->data + (first + n) * 4)) {
+    while (n < max && first + n < SLICE / ENTRY_SIZE &&
+           !load_le32(table->data + (first + n) * ENTRY_SIZE)) {
         n++;
     }
     return n;
@@ -369,7 +371,8 @@ static int sparse_map(BlockNode *node, Extent *extent, uint64_t at, MappedPiece 
     entry_at = index < extent->directory_entries && extent->directory[index]
                    ? extent->directory[index] * 512ull + in_table * 4
                    : 0;
-    if (!entry_at || node_missing(node, extent->start + at, extent->file->node, entry_at)) {
+    if (!entry_at ||
+        node_missing(node, extent->start + at, extent->file->node, entry_at + ENTRY_SIZE - 1)) {
         piece->count = MIN(max, grains * extent->grain - in_grain); /* there is no table */
         return 0;
     }
@@ -379,7 +382,8 @@ static int sparse_map(BlockNode *node, Extent *extent, uint64_t at, MappedPiece 
     }
     entry = load_le32(table->data + entry_at % SLICE);
     if (!entry) {
-        grains = empty_run(table, entry_at % SLICE / 4, grains);
+        grains = node_bytes_left(extent->file->node, entry_at, grains * ENTRY_SIZE) / ENTRY_SIZE;
+        grains = empty_run(table, entry_at % SLICE / ENTRY_SIZE, grains);
         piece->count = MIN(max, grains * extent->grain - in_grain);
     }
     table_cache_put(extent->tables, table);
@@ -417,32 +421,70 @@ static int vmdk_map(BlockNode *node, uint64_t offset, MappedPiece *piece)
     }
 }
 
-static int vmdk_inflate(BlockNode *node, uint64_t offset, const MappedPiece *piece, IoVector vector)
-{
-    Extent *extent = find_extent(node->state, offset);
-    uint8_t marker[12];
-    g_autofree uint8_t *in = NULL, *out = g_try_malloc0(extent->grain);
-    uLongf size = extent->grain;
-    uint32_t in_size;
-    int result = node_pread(extent->file->node, piece->host, marker, sizeof marker);
+typedef struct {
+    uint8_t *in, *out;
+    uint64_t packed, size, least; /* of in, of out, and what must come out */
+} Inflate;
 
+static int inflate_worker(void *opaque)
+{
+    Inflate *call = opaque;
+    uLongf size = call->size;
+
+    return uncompress(call->out, &size, call->in, call->packed) == Z_OK && size >= call->least
+               ? 0
+               : -EIO;
+}
+
+/* How long the data behind a marker is, or a negative error. */
+static int64_t packed_size(BlockNode *node, const Extent *extent, uint64_t offset, uint64_t host)
+{
+    BlockNode *file = extent->file->node;
+    uint8_t marker[MARKER_SIZE];
+    uint32_t size;
+    int result;
+
+    if (node_missing(node, offset, file, host + MARKER_SIZE - 1)) {
+        return -EIO;
+    }
+    result = node_pread(file, host, marker, sizeof marker);
+    size = load_le32(marker + 8);
     if (result < 0) {
         return result;
     }
-    in_size = load_le32(marker + 8);
-    if (!in_size || in_size > extent->grain * 2 + 4096) {
+    if (!size || size > extent->grain * 2 + 4096 ||
+        node_missing(node, offset, file, host + MARKER_SIZE + size - 1)) {
         return -EIO;
     }
-    in = g_try_malloc(in_size);
+    return size;
+}
+
+static int vmdk_inflate(BlockNode *node, uint64_t offset, const MappedPiece *piece, IoVector vector)
+{
+    Extent *extent = find_extent(node->state, offset);
+    uint64_t in_grain = (offset - extent->start) % extent->grain, grain_at = offset - in_grain;
+    int64_t packed = packed_size(node, extent, offset, piece->host);
+    g_autofree uint8_t *in = NULL, *out = NULL;
+    Inflate call;
+    int result;
+
+    if (packed < 0) {
+        return (int)packed;
+    }
+    in = g_try_malloc((size_t)packed);
+    out = g_try_malloc0(extent->grain);
     if (!in || !out) {
         return -ENOMEM;
     }
-    result = node_pread(extent->file->node, piece->host + sizeof marker, in, in_size);
-    if (result == 0 && uncompress(out, &size, in, in_size) != Z_OK) {
-        result = -EIO;
+    result = node_pread(extent->file->node, piece->host + MARKER_SIZE, in, (uint64_t)packed);
+    if (result == 0) {
+        /* The last grain of a disk may be packed without what is behind its end. */
+        call = (Inflate){ in, out, (uint64_t)packed, extent->grain,
+                          MIN(extent->grain, extent->end - grain_at) };
+        result = worker_compute(inflate_worker, &call);
     }
     if (result == 0) {
-        io_vector_from_buffer(vector, out + (offset - extent->start) % extent->grain, piece->count);
+        io_vector_from_buffer(vector, out + in_grain, piece->count);
     }
     return result;
 }
@@ -741,7 +783,7 @@ static json_t *vmdk_specific_info(BlockNode *node)
 
 static int vmdk_check(BlockNode *node, BlockCheck *check)
 {
-    return mapped_check(node, check, vmdk_map);
+    return mapped_check(node, check, vmdk_map, vmdk_inflate);
 }
 
 static const BlockDriver vmdk_driver = {

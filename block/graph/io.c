@@ -158,6 +158,14 @@ bool node_missing(BlockNode *node, uint64_t offset, BlockNode *file, uint64_t ho
     return true;
 }
 
+uint64_t node_bytes_left(BlockNode *file, uint64_t host, uint64_t bytes)
+{
+    if (host + bytes > file->size) {
+        node_look_at_length(file);
+    }
+    return host < file->size ? MIN(bytes, file->size - host) : 0;
+}
+
 bool node_chain_is_cut_off(BlockNode *node)
 {
     while (node && !node_skip_filters(node)->cut_off) {

@@ -406,6 +406,8 @@ uint64_t node_length(BlockNode *node);
  * ends before that, all of it is missing: returns true, and warns the first time.
  */
 bool node_missing(BlockNode *node, uint64_t offset, BlockNode *file, uint64_t host);
+/* As many of the bytes at host as the file has: the rest of them was cut off. */
+uint64_t node_bytes_left(BlockNode *file, uint64_t host, uint64_t bytes);
 /* As above where the driver knows where the file has ended; the warning alone. */
 void node_cut_off(BlockNode *node, uint64_t offset, BlockNode *file, uint64_t host, uint64_t end);
 /* Whether that has been noticed of any layer of a chain. */

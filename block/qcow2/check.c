@@ -72,6 +72,15 @@ static void check_compressed(Check *check, L2Entry entry)
         check->result->corruptions++;
     }
     count(check, offset, bytes);
+    /* The file may end in the last sector, of which the data may need only a part. */
+    if (offset / 512 * 512 < check->q->node->file->node->size &&
+        (offset + bytes - 1) / 512 * 512 >= check->q->node->file->node->size) {
+        message(check,
+                "ERROR: compressed cluster at 0x%" G_GINT64_MODIFIER
+                "x reaches behind the end of the file",
+                offset);
+        check->result->corruptions++;
+    }
     if (check->active) {
         check->result->allocated_clusters++;
         check->result->compressed_clusters++;

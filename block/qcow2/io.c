@@ -63,6 +63,7 @@ static int decompress_worker(void *opaque)
 static int read_compressed(Qcow2 *q, uint64_t offset, uint64_t bytes, uint64_t entry,
                            IoVector vector)
 {
+    BlockNode *file = q->node->file->node;
     uint64_t host, size, in_cluster = offset & (q->cluster_size - 1);
     DecompressCall call = { .codec = qcow2_codec_take(q) };
     int result;
@@ -71,11 +72,15 @@ static int read_compressed(Qcow2 *q, uint64_t offset, uint64_t bytes, uint64_t e
         return -ENOMEM;
     }
     qcow2_compressed_range(q, entry, &host, &size);
-    call.size = size;
-    node_debug_event(q->node->file->node, EVENT_READ_COMPRESSED);
-    result = node_pread(q->node->file->node, host, cluster_codec_packed(call.codec), size);
+    /* Zeroes behind the end would be taken for a part of the stream, which has no checksum. */
+    call.size = node_bytes_left(file, host, size);
+    node_debug_event(file, EVENT_READ_COMPRESSED);
+    result = node_pread(file, host, cluster_codec_packed(call.codec), call.size);
     if (result == 0) {
         result = worker_compute(decompress_worker, &call);
+    }
+    if (result == -EIO && call.size < size) {
+        node_missing(q->node, offset, file, host + call.size);
     }
     if (result == 0) {
         io_vector_from_buffer(vector, cluster_codec_plain(call.codec) + in_cluster, bytes);

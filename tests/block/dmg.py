@@ -22,11 +22,12 @@ def content():
     return runs
 
 
-def build(runs):
+def build(runs, shorter=0):
+    """shorter: how much of each run's end is not packed."""
     image, chunks, sector = b'', b'', 0
     for kind, data in runs:
         packed = {RAW: lambda d: d, ZLIB: zlib.compress, BZIP2: bz2.compress}.get(
-            kind, lambda d: b'')(data)
+            kind, lambda d: b'')(data[:len(data) - shorter])
         chunks += struct.pack('>IIQQQQ', kind, 0, sector, len(data) // 512, len(image), len(packed))
         image += packed
         sector += len(data) // 512

@@ -185,6 +185,10 @@ def main():
         with open(out, 'rb') as file:
             if file.read() != b''.join(data for _, data in runs):
                 sys.exit('dmg: content differs')
+        for kind in dmg.ZLIB, dmg.BZIP2:
+            with open(path, 'wb') as file:
+                file.write(dmg.build([(kind, bytes(range(256)) * 64)], shorter=1))
+            run(img, 'convert', '-f', 'dmg', '-O', 'raw', path, out, status=1)
 
 
 main()
