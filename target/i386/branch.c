@@ -53,7 +53,7 @@ void x86_jmp(X86Translator *t)
 X86(jmp_indirect, "FF /4", "Ev", "f64")
 void x86_jmp_indirect(X86Translator *t)
 {
-    x86_jump_indirect(t, x86_read_zext(t, 0), IR_JUMP);
+    x86_jump_indirect(t, x86_read_zext(t, 0), IR_JUMP, 0);
 }
 
 static void push_return(X86Translator *t)
@@ -81,7 +81,7 @@ void x86_call_indirect(X86Translator *t)
 
     x86_check_target(t, target);
     push_return(t);
-    x86_jump_indirect(t, target, IR_CALL);
+    x86_jump_indirect(t, target, IR_CALL, -(int64_t)t->insn.operand_bytes);
 }
 
 static void ret(X86Translator *t, int64_t release)
@@ -90,7 +90,7 @@ static void ret(X86Translator *t, int64_t release)
     IrRef target = x86_zext(t, bytes, x86_pop(t, bytes));
 
     x86_add_sp(t, (int64_t)bytes + release);
-    x86_jump_indirect(t, target, IR_RETURN);
+    x86_jump_indirect(t, target, IR_RETURN, (int64_t)bytes + release);
 }
 
 X86(ret, "C3", "", "f64")

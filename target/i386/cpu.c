@@ -253,6 +253,7 @@ static const TcgTarget tcg_target = {
     .raise_bus_error = x86_raise_bus_error,
     .take_interrupt = x86_take_interrupt,
     .wake = x86_wake,
+    .check_jump = x86_check_indirect,
     .prepare_pc = x86_prepare_pc,
     .insn_done = x86_insn_done,
     .check_insn = x86_check_insn,

@@ -629,6 +629,17 @@ void x86_raise_bus_error(TcgState *env, uint64_t guest_virt, TcgAccess access)
     x86_take_fault(x86_cpu_of_env(env), access == TCG_FETCH ? X86_UD : X86_GP, 0);
 }
 
+void x86_check_indirect(TcgState *env, uint64_t guest_virt, int64_t origin)
+{
+    X86Cpu *cpu = x86_cpu_of_env(env);
+
+    if (x86_code64(cpu) && !x86_is_canonical(cpu, guest_virt)) {
+        cpu->gpr[X86_RSP] -= (uint64_t)(origin >> X86_ORIGIN_SHIFT);
+        env->pc_offset = origin & ((1 << X86_ORIGIN_SHIFT) - 1);
+        x86_fault(cpu, X86_GP, 0);
+    }
+}
+
 bool x86_prepare_pc(TcgState *env)
 {
     X86Cpu *cpu = x86_cpu_of_env(env);

@@ -32,6 +32,12 @@ void x86_raise_bus_error(TcgState *env, uint64_t guest_virt, TcgAccess access);
 void x86_take_interrupt(TcgState *env);
 bool x86_wake(TcgState *env);
 bool x86_prepare_pc(TcgState *env);
+/*
+ * TcgTarget.check_jump: near branches of 64-bit code to addresses that are not canonical fault as if they had not begun. origin:
+ * offset in the page of the instruction, and above X86_ORIGIN_SHIFT what it has added to RSP.
+ */
+enum { X86_ORIGIN_SHIFT = 16 };
+void x86_check_indirect(TcgState *env, uint64_t guest_virt, int64_t origin);
 
 /* Delivers what a VMCB's EVENTINJ says. next_eip: what software interrupts return to. */
 void x86_inject_event(X86Cpu *cpu, uint64_t event, uint64_t next_eip);

@@ -193,7 +193,7 @@ void x86_branch_if(X86Translator *t, IrCond cond, IrRef flags, int64_t displacem
     }
 }
 
-void x86_jump_indirect(X86Translator *t, IrRef eip, unsigned kind)
+void x86_jump_indirect(X86Translator *t, IrRef eip, unsigned kind, int64_t sp_moved)
 {
     unsigned bytes = t->insn.operand_bytes;
 
@@ -204,7 +204,7 @@ void x86_jump_indirect(X86Translator *t, IrRef eip, unsigned kind)
         eip = ir_op2(t->unit, IR_OP_add, IR_I64, eip, cs_base(t));
         eip = ir_extend(t->unit, IR_OP_zext, IR_I64, 2, eip);
     }
-    ir_goto_indirect(t->unit, eip, kind, 0);
+    ir_goto_checked(t->unit, eip, kind, t->offset | sp_moved * (1 << X86_ORIGIN_SHIFT));
     t->ended = true;
 }
 

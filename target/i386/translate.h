@@ -158,8 +158,8 @@ void x86_check_target(X86Translator *t, IrRef eip);
 /* Jumps that loops end with: where they lead to the unit's start, it may go on with another round. */
 void x86_branch(X86Translator *t, int64_t displacement);
 void x86_branch_if(X86Translator *t, IrCond cond, IrRef flags, int64_t displacement);
-/* To an EIP (i64, of operand size). kind: IR_JUMP, IR_CALL, IR_RETURN. */
-void x86_jump_indirect(X86Translator *t, IrRef eip, unsigned kind);
+/* To an EIP (i64, of operand size). kind: IR_JUMP, IR_CALL, IR_RETURN. sp_moved: what the instruction has added to RSP. */
+void x86_jump_indirect(X86Translator *t, IrRef eip, unsigned kind, int64_t sp_moved);
 /* On with the next instruction by way of the dispatcher: the mode may have changed. */
 void x86_dispatch_next(X86Translator *t);
 /* A helper has set the pc. */

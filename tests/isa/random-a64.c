@@ -126,7 +126,7 @@ static void *leave_by_link(TcgState *env, TcgLink *link)
     return current_test->thunks.exit;
 }
 
-static void *leave_indirect(TcgState *env, uint64_t address, unsigned jump_class)
+static void *leave_indirect(TcgState *env, uint64_t address, unsigned jump_class, int64_t origin)
 {
     return current_test->thunks.exit;
 }

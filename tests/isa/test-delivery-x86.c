@@ -446,6 +446,77 @@ static void test_not_canonical(void)
     }
 }
 
+/*
+ * Near branches to addresses that are not canonical fault where they are, as if they had not begun, but for the return address
+ * below RSP; units of one instruction as well.
+ */
+static void test_branches_to_nowhere(void)
+{
+    enum { TARGET = SEEN + 0x100 };
+    static const uint8_t cases[][4] = {
+        { 0xff, 0xe3 },       /* jmp rbx */
+        { 0xff, 0x21 },       /* jmp [rcx] */
+        { 0xff, 0xd3 },       /* call rbx */
+        { 0xff, 0x11 },       /* call [rcx] */
+        { 0xff, 0x14, 0x24 }, /* call [rsp] */
+        { 0xc3 },             /* ret */
+        { 0xf3, 0xc3 },       /* repz ret */
+        { 0xc2, 0x10, 0x80 }, /* ret 0x8010 */
+        { 0xc2, 0xff, 0xff }, /* ret 0xffff */
+    };
+    static const uint64_t targets[] = { UINT64_C(0x800000000000), UINT64_C(0xffff7fffffffffff),
+                                        UINT64_C(0x4141414141414141), UINT64_C(1) << 63 };
+
+    for (unsigned i = 0; i < 2 * G_N_ELEMENTS(cases) * G_N_ELEMENTS(targets); i++) {
+        uint64_t target = targets[i / 2 % G_N_ELEMENTS(targets)];
+        const uint8_t *frame;
+        X86Rig rig;
+
+        prepare(&rig);
+        set_gates(&rig);
+        memcpy(rig.ram + CODE + 5, cases[i / 2 / G_N_ELEMENTS(targets)], 4);
+        memset(rig.ram + CODE, 0x90, 5);
+        store_le64(rig.ram + TARGET, target);
+        store_le64(rig.ram + STACK, target);
+        rig.cpu->gpr[X86_RBX] = target;
+        rig.cpu->gpr[X86_RCX] = TARGET;
+        rig.cpu->eflags |= i % 2 ? EFLAGS_RF : 0; /* which makes a unit of each instruction */
+        x86_rig_run(&rig, CODE + (i % 2 ? 5 : 0));
+        g_test_message("case %u: %02x %02x", i, rig.ram[CODE + 5], rig.ram[CODE + 6]);
+        g_assert_cmpuint(delivered(&rig), ==, X86_GP);
+        frame = rig.ram + load_le64(rig.ram + SEEN);
+        g_assert_cmphex(load_le64(frame), ==, 0);
+        g_assert_cmphex(load_le64(frame + 8), ==, CODE + 5);
+        g_assert_cmphex(load_le64(frame + 32), ==, STACK);
+        x86_rig_close(&rig);
+    }
+}
+
+/* The same return, from a function that has returned to its callers before: neither a prediction nor a cache lets it pass. */
+static void test_return_to_nowhere(void)
+{
+    /* f: test ecx, ecx; jnz over; mov [rsp], rbx; over: ret */
+    static const uint8_t function[] = { 0x85, 0xc9, 0x75, 4, 0x48, 0x89, 0x1c, 0x24, 0xc3 };
+    /* mov ecx, 100; again: dec ecx; call f; jmp again */
+    static const uint8_t code[] = { 0xb9, 100,  0,    0, 0, 0xff, 0xc9,
+                                    0xe8, 0xf4, 0x00, 0, 0, 0xeb, 0xf7 };
+    enum { FUNCTION = CODE + 0x100 };
+    const uint8_t *frame;
+    X86Rig rig;
+
+    prepare(&rig);
+    set_gates(&rig);
+    memcpy(rig.ram + CODE, code, sizeof code);
+    memcpy(rig.ram + FUNCTION, function, sizeof function);
+    rig.cpu->gpr[X86_RBX] = UINT64_C(1) << 60;
+    x86_rig_run(&rig, CODE);
+    g_assert_cmpuint(delivered(&rig), ==, X86_GP);
+    frame = rig.ram + load_le64(rig.ram + SEEN);
+    g_assert_cmphex(load_le64(frame + 8), ==, FUNCTION + sizeof function - 1);
+    g_assert_cmphex(load_le64(frame + 32), ==, STACK - 8);
+    x86_rig_close(&rig);
+}
+
 /* A stack that is the user's: with EFLAGS.AC set SMAP lets supervisor mode's exceptions push to it, but not those of user mode. */
 static void test_frames_under_smap(void)
 {
@@ -681,6 +752,8 @@ int main(int argc, char **argv)
     g_test_add_func("/delivery-x86/sysret", test_sysret);
     g_test_add_func("/delivery-x86/watched-code", test_watched_code);
     g_test_add_func("/delivery-x86/not-canonical", test_not_canonical);
+    g_test_add_func("/delivery-x86/branches-to-nowhere", test_branches_to_nowhere);
+    g_test_add_func("/delivery-x86/return-to-nowhere", test_return_to_nowhere);
     g_test_add_func("/delivery-x86/alignment", test_alignment);
     g_test_add_func("/delivery-x86/frames-under-smap", test_frames_under_smap);
     g_test_add_func("/delivery-x86/wide-descriptors", test_wide_descriptors);

@@ -61,7 +61,7 @@ static void *follow_link(TcgState *env, TcgLink *link)
     return seen.thunks.exit;
 }
 
-static void *indirect(TcgState *env, uint64_t pc, unsigned jump_class)
+static void *indirect(TcgState *env, uint64_t pc, unsigned jump_class, int64_t origin)
 {
     g_assert_cmpuint(jump_class, ==, 0);
     seen.indirects++;

@@ -213,7 +213,7 @@ static void *ungrouped(TcgState *env)
     return thunks.exit;
 }
 
-static void *indirect(TcgState *env, uint64_t pc, unsigned jump_class)
+static void *indirect(TcgState *env, uint64_t pc, unsigned jump_class, int64_t origin)
 {
     tcg_set_pc(env, pc);
     guest_of(env)->left = LEFT_INDIRECT;

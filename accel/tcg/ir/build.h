@@ -267,6 +267,13 @@ static inline void ir_goto_indirect(IrUnit *unit, IrRef target, unsigned kind, u
                           .aux = jump_class });
 }
 
+/* The same for a target that is checked where it is not known yet: origin is what TcgTarget.check_jump gets. */
+static inline void ir_goto_checked(IrUnit *unit, IrRef target, unsigned kind, int64_t origin)
+{
+    ir_retire(unit);
+    ir_emit(unit, (IrOp){ .opcode = IR_OP_goto_ind, .sub = (uint16_t)kind, .imm = origin, .args = { target } });
+}
+
 static inline void ir_dispatch(IrUnit *unit, int64_t page_offset)
 {
     ir_retire(unit);

@@ -549,6 +549,9 @@ IrLeft ir_interpret(const IrUnit *unit, TcgState *env, const HostRuntime *runtim
             tcg_set_pc(env, env->pc_page + (uint64_t)op->imm);
             return IR_LEFT_DIRECT;
         case IR_OP_goto_ind:
+            if (runtime->check_jump) {
+                runtime->check_jump(env, arg[0]->i, op->imm);
+            }
             tcg_set_pc(env, arg[0]->i);
             env->jump_class = (uint32_t)op->aux;
             return IR_LEFT_INDIRECT;

@@ -294,7 +294,7 @@ enum {
     /* control: page-relative targets in imm */                                                    \
     X(exit_if, 1, V, IR_CONTROL, "cond on flags a: leave to pc imm")                               \
     X(goto, 0, V, IR_CONTROL, "leave to pc imm; may be linked directly")                           \
-    X(goto_ind, 1, V, IR_CONTROL, "leave to the virtual pc a; sub: kind; aux: jump-cache class")   \
+    X(goto_ind, 1, V, IR_CONTROL, "leave to the virtual pc a; sub: kind; aux: jump-cache class; imm: for TcgTarget.check_jump")   \
     X(push_return, 0, V, IR_EFFECT, "predict that a return to pc imm will follow")                 \
     X(dispatch, 0, V, IR_CONTROL, "leave to pc imm by way of the dispatcher: mode may have changed") \
     X(dispatch_env, 0, V, IR_CONTROL, "leave to env's pc, which a helper has set")                 \

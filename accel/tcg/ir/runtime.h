@@ -48,7 +48,10 @@ typedef struct HostRuntime {
     /* Where to go: each returns a unit entry or the exit thunk's address. */
     void *(*dispatch)(TcgState *env);                      /* for tcg_pc(env) */
     void *(*follow_link)(TcgState *env, TcgLink *link);    /* an unlinked or failed-guard exit was taken */
-    void *(*indirect)(TcgState *env, uint64_t guest_virt, unsigned jump_class); /* jump-cache miss */
+    void *(*indirect)(TcgState *env, uint64_t guest_virt, unsigned jump_class,
+                      int64_t origin); /* jump-cache miss; origin: imm of goto_ind */
+    /* TcgTarget.check_jump: for the interpreter, which has no jump cache. */
+    void (*check_jump)(TcgState *env, uint64_t guest_virt, int64_t origin);
     void *(*ungrouped)(TcgState *env); /* for tcg_pc(env), by a unit of TCG_MODE_UNGROUPED */
 } HostRuntime;
 

@@ -113,6 +113,12 @@ typedef struct TcgTarget {
      * work ends it.
      */
     bool (*wake)(TcgState *env);
+    /*
+     * An indirect jump to a pc that no jump cache has, before it is made: pc_page is still that of the jump's unit, and all else as
+     * the instruction leaves it. May undo that, and unwind with a fault. What it lets pass may be jumped to without asking from then
+     * on. origin: imm of goto_ind. NULL: any is fine.
+     */
+    void (*check_jump)(TcgState *env, uint64_t guest_virt, int64_t origin);
     /* The pc to run (after tag stripping); false when it faults (misaligned …), with the exception taken. */
     bool (*prepare_pc)(TcgState *env);
     /*

@@ -218,7 +218,7 @@ void *dispatch_next(TcgState *env)
     return enter_for(tv, find_unit(tv, &fetch), pc, jump_class);
 }
 
-void *dispatch_indirect(TcgState *env, uint64_t guest_virt, unsigned jump_class)
+void *dispatch_indirect(TcgState *env, uint64_t guest_virt, unsigned jump_class, int64_t origin)
 {
     TcgVcpu *tv = tcg_vcpu(env);
     TcgContext *context = env->context;
@@ -226,6 +226,9 @@ void *dispatch_indirect(TcgState *env, uint64_t guest_virt, unsigned jump_class)
     TcgUnit *unit;
 
     env->indirects++;
+    if (tv->target->check_jump) {
+        tv->target->check_jump(env, guest_virt, origin);
+    }
     tcg_set_pc(env, guest_virt);
     env->jump_class = jump_class;
     if (dispatch_insn_done(tv)) {

@@ -233,7 +233,7 @@ void dispatch_note_single(TcgVcpu *tv, const TcgUnit *unit);
 TcgUnit *dispatch_unit(TcgVcpu *tv);
 void *dispatch_next(TcgState *env);
 void *dispatch_follow_link(TcgState *env, TcgLink *link);
-void *dispatch_indirect(TcgState *env, uint64_t guest_virt, unsigned jump_class);
+void *dispatch_indirect(TcgState *env, uint64_t guest_virt, unsigned jump_class, int64_t origin);
 void *dispatch_ungrouped(TcgState *env);
 
 /* context.c */

@@ -101,6 +101,7 @@ static bool tcg_init(Machine *machine, void *state, GError **error)
         .dispatch = dispatch_next,
         .follow_link = dispatch_follow_link,
         .indirect = dispatch_indirect,
+        .check_jump = run->target->check_jump,
         .ungrouped = dispatch_ungrouped,
     };
     memory_set_runtime(&run->runtime, run->target);

@@ -271,17 +271,24 @@ static void emit_predicted_return(Emitter *e, const IrOp *op)
         a, mem_index(R15, RCX, 0, offsetof(TcgContext, returns) + offsetof(TcgJumpEntry, code)));
 }
 
-static void emit_goto_indirect(Emitter *e, const IrOp *op)
+/* The dispatcher is asked for the pc in rax. */
+static void emit_indirect(Emitter *e, const IrOp *op)
 {
     Assembler *a = &e->a;
 
+    asm_mov(a, true, RSI, RAX);
+    asm_mov_imm(a, RDX, (uint64_t)op->aux & (TCG_JUMP_CLASSES - 1));
+    asm_mov_imm(a, RCX, (uint64_t)op->imm);
+    asm_jmp_to(a, e->b->indirect);
+}
+
+static void emit_goto_indirect(Emitter *e, const IrOp *op)
+{
     emitter_write_back(e);
     e->eflags = 0;
     emitter_use_in(e, op->args[0], RAX);
     if (is_one(e)) {
-        asm_mov(a, true, RSI, RAX);
-        asm_mov_imm(a, RDX, (uint64_t)op->aux & (TCG_JUMP_CLASSES - 1));
-        asm_jmp_to(a, e->b->indirect);
+        emit_indirect(e, op);
     } else if (op->sub == IR_RETURN) {
         emit_predicted_return(e, op);
     } else {
@@ -438,9 +445,7 @@ void emit_control_stub(Emitter *e, ColdStub *stub)
         emit_cached_jump(e, op);
         break;
     case STUB_INDIRECT:
-        asm_mov(a, true, RSI, RAX);
-        asm_mov_imm(a, RDX, (uint64_t)op->aux & (TCG_JUMP_CLASSES - 1));
-        asm_jmp_to(a, e->b->indirect);
+        emit_indirect(e, op);
         break;
     }
 }

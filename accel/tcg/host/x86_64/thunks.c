@@ -230,6 +230,7 @@ size_t emit_thunks(HostBackend *b, uint8_t *code, size_t room, HostThunks *thunk
     thunks->empty_return = begin(e);
     asm_mov_imm(&e->a, RSI, TCG_JUMP_EMPTY);
     asm_mov_imm(&e->a, RDX, 0);
+    asm_mov_imm(&e->a, RCX, 0);
     asm_jmp_to(&e->a, b->indirect);
     b->save_pins = emit_pin_mover(e, true, ~0u);
     b->load_pins = emit_pin_mover(e, false, ~0u);
