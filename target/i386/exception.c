@@ -187,9 +187,9 @@ static uint64_t handler_eip(const Event *e, const Gate *gate, const X86Descripto
     return eip;
 }
 
+/* The descriptor has been marked: that may fault, and comes before anything changes. */
 static void set_code_segment(X86Cpu *cpu, const Gate *gate, const X86Descriptor *code, unsigned cpl)
 {
-    x86_mark_accessed(cpu, code);
     cpu->cpl = (uint8_t)cpl;
     x86_set_segment(cpu, X86_CS, (uint16_t)((gate->selector & ~3) | cpl), code->base, code->limit,
                     code->flags | X86_SEG_ACCESSED);
@@ -227,6 +227,7 @@ static void deliver64(const Event *e, const Gate *gate)
         sp -= 8;
         x86_store_at_privilege(cpu, sp, frame[i], 8, cpl);
     }
+    x86_mark_accessed(cpu, &code);
     if (cpl < old_cpl) {
         /* SS is a null selector with the new RPL. */
         x86_set_segment(cpu, X86_SS, (uint16_t)cpl, 0, 0xffffffff,
@@ -289,7 +290,9 @@ static void deliver32(const Event *e, const Gate *gate)
     if (e->has_error_code) {
         x86_stack_push(&stack, bytes, e->error_code);
     }
+    x86_mark_accessed(cpu, &code);
     if (inner) {
+        x86_mark_accessed(cpu, &inner_stack.segment);
         x86_set_segment(cpu, X86_SS, inner_stack.selector, inner_stack.segment.base,
                         inner_stack.segment.limit, inner_stack.segment.flags | X86_SEG_ACCESSED);
         if (vm86) {

@@ -741,3 +741,9 @@ void x86_store_system(X86Cpu *cpu, uint64_t address, uint64_t value, unsigned by
     tcg_store(&cpu->tcg, x86_long_mode(cpu) ? address : (uint32_t)address, value, bytes,
               IR_MEM_OTHER | (x86_long_mode(cpu) ? 0 : IR_MEM_WRAP32));
 }
+
+void x86_check_store_system(X86Cpu *cpu, uint64_t address, unsigned bytes)
+{
+    tcg_check_store(&cpu->tcg, x86_long_mode(cpu) ? address : (uint32_t)address, bytes,
+                    IR_MEM_OTHER | (x86_long_mode(cpu) ? 0 : IR_MEM_WRAP32));
+}

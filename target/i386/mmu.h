@@ -52,6 +52,8 @@ bool x86_load_pdptes(X86Cpu *cpu, uint64_t cr3);
 /* Implicit supervisor accesses to descriptor tables and task state: linear addresses, faults unwind. */
 uint64_t x86_load_system(X86Cpu *cpu, uint64_t address, unsigned bytes);
 void x86_store_system(X86Cpu *cpu, uint64_t address, uint64_t value, unsigned bytes);
+/* Whether that will not fault. */
+void x86_check_store_system(X86Cpu *cpu, uint64_t address, unsigned bytes);
 
 static inline bool x86_is_canonical(const X86Cpu *cpu, uint64_t address)
 {

@@ -43,6 +43,30 @@ static void read_tss(X86Cpu *cpu, const X86Descriptor *d, Task *task)
     task->trap = wide && (x86_load_system(cpu, base + 0x64, 2) & 1);
 }
 
+static uint64_t type_byte(const X86Cpu *cpu, uint16_t selector)
+{
+    return cpu->gdtr.base + (selector & 0xfff8) + 5;
+}
+
+/* All that a switch writes: once it has begun, nothing of the old task faults any more (SDM 3, 8.3). */
+static void check_writes(X86Cpu *cpu, uint16_t selector, const X86Descriptor *d, bool nested,
+                         bool marks_busy)
+{
+    enum { SAVED_32 = 0x20, SAVED_32_BYTES = 0x40, SAVED_16 = 0x0e, SAVED_16_BYTES = 0x1c };
+    bool wide = is_wide(cpu->tr.flags);
+
+    x86_check_store_system(cpu, cpu->tr.base + (wide ? SAVED_32 : SAVED_16),
+                           wide ? SAVED_32_BYTES : SAVED_16_BYTES);
+    if (nested) {
+        x86_check_store_system(cpu, d->base, 2);
+    } else {
+        x86_check_store_system(cpu, type_byte(cpu, cpu->tr.selector), 1);
+    }
+    if (marks_busy) {
+        x86_check_store_system(cpu, type_byte(cpu, selector), 1);
+    }
+}
+
 static void save_task(X86Cpu *cpu, uint64_t next_eip, uint64_t eflags)
 {
     bool wide = is_wide(cpu->tr.flags);
@@ -63,7 +87,7 @@ static void save_task(X86Cpu *cpu, uint64_t next_eip, uint64_t eflags)
 
 static void set_busy(X86Cpu *cpu, uint16_t selector, bool busy)
 {
-    uint64_t at = cpu->gdtr.base + (selector & 0xfff8) + 5;
+    uint64_t at = type_byte(cpu, selector);
     uint64_t byte = x86_load_system(cpu, at, 1);
 
     x86_store_system(cpu, at, busy ? byte | 2 : byte & ~UINT64_C(2), 1);
@@ -192,6 +216,9 @@ static void load_registers(X86Cpu *cpu, const Task *task, bool wide, uint64_t ef
 {
     if (wide && (cpu->cr0 & CR0_PG) && task->cr3 != cpu->cr3) {
         x86_put_cr3(cpu, task->cr3);
+        if ((cpu->cr4 & CR4_PAE) && !x86_load_pdptes(cpu, task->cr3)) {
+            x86_fault(cpu, X86_GP, 0);
+        }
     }
     for (unsigned i = 0; i < 8; i++) {
         cpu->gpr[i] = wide ? task->gpr[i] : (cpu->gpr[i] & 0xffff0000) | task->gpr[i];
@@ -235,6 +262,7 @@ void x86_task_switch(X86Cpu *cpu, uint16_t selector, X86TaskCause cause, uint64_
     check_tss(cpu, selector, cause, &d);
     wide = is_wide(d.flags);
     read_tss(cpu, &d, &task);
+    check_writes(cpu, selector, &d, nested, cause != X86_TASK_IRET);
     if (cause == X86_TASK_IRET) {
         old_flags &= ~(uint64_t)EFLAGS_NT;
     }

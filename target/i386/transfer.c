@@ -33,9 +33,9 @@ static _Noreturn void selector_fault(X86Cpu *cpu, X86Vector vector, uint16_t sel
     x86_fault(cpu, vector, selector & 0xfffc);
 }
 
+/* The descriptor has been marked: that may fault, and comes before RSP, SS or CPL change. */
 static void load_code(X86Cpu *cpu, uint16_t selector, const X86Descriptor *d, unsigned cpl)
 {
-    x86_mark_accessed(cpu, d);
     cpu->cpl = (uint8_t)cpl;
     x86_set_segment(cpu, X86_CS, (uint16_t)((selector & ~3) | cpl), d->base, d->limit,
                     d->flags | X86_SEG_ACCESSED);
@@ -196,11 +196,13 @@ void x86_far_jump(X86Cpu *cpu, uint16_t selector, uint64_t offset, unsigned byte
     if (x86_is_code(d.flags)) {
         check_code(cpu, selector, &d);
         check_target(cpu, &d, offset);
+        x86_mark_accessed(cpu, &d);
         load_code(cpu, selector, &d, cpu->cpl);
         finish(cpu, offset);
     } else if ((d.flags & X86_SEG_S) == 0 && is_call_gate(cpu, &d)) {
         read_call_gate(cpu, selector, &d, false, &gate);
         check_target(cpu, &gate.code, gate.offset);
+        x86_mark_accessed(cpu, &gate.code);
         load_code(cpu, gate.selector, &gate.code, cpu->cpl);
         finish(cpu, gate.offset);
     } else if ((d.flags & X86_SEG_S) || !try_task(cpu, selector, &d, X86_TASK_JUMP, next_eip)) {
@@ -228,6 +230,7 @@ static void call_inner64(X86Cpu *cpu, const CallGate *gate, unsigned dpl, uint64
         sp -= 8;
         x86_store_at_privilege(cpu, sp, frame[i], 8, dpl);
     }
+    x86_mark_accessed(cpu, &gate->code);
     x86_set_segment(cpu, X86_SS, (uint16_t)dpl, 0, 0xffffffff,
                     X86_SEG_P | X86_SEG_S | X86_SEG_WRITE | X86_SEG_B | X86_SEG_G |
                         dpl << X86_SEG_DPL_SHIFT);
@@ -252,6 +255,7 @@ static void call_inner32(X86Cpu *cpu, const CallGate *gate, unsigned dpl, uint64
         x86_stack_push(&stack, gate->bytes, parameters[i]);
     }
     push_return(&stack, gate->bytes, next_eip);
+    x86_mark_accessed(cpu, &gate->code);
     x86_mark_accessed(cpu, &inner.segment);
     x86_set_segment(cpu, X86_SS, inner.selector, inner.segment.base, inner.segment.limit,
                     inner.segment.flags | X86_SEG_ACCESSED);
@@ -268,6 +272,7 @@ static void call_through_gate(X86Cpu *cpu, const CallGate *gate, uint64_t next_e
     if (!inner) {
         x86_stack_begin(&stack, cpu);
         push_return(&stack, gate->bytes, next_eip);
+        x86_mark_accessed(cpu, &gate->code);
         x86_stack_end(&stack);
         load_code(cpu, gate->selector, &gate->code, cpu->cpl);
     } else {
@@ -304,6 +309,7 @@ void x86_far_call(X86Cpu *cpu, uint16_t selector, uint64_t offset, unsigned byte
         check_code(cpu, selector, &d);
         push_return(&stack, bytes, next_eip);
         check_target(cpu, &d, offset);
+        x86_mark_accessed(cpu, &d);
         x86_stack_end(&stack);
         load_code(cpu, selector, &d, cpu->cpl);
         finish(cpu, offset);
@@ -380,7 +386,6 @@ static void load_stack(X86Cpu *cpu, uint16_t selector, const X86Descriptor *d, b
                         X86_SEG_P | X86_SEG_S | X86_SEG_WRITE | X86_SEG_B | X86_SEG_G |
                             cpl << X86_SEG_DPL_SHIFT);
     } else {
-        x86_mark_accessed(cpu, d);
         x86_set_segment(cpu, X86_SS, selector, d->base, d->limit, d->flags | X86_SEG_ACCESSED);
     }
 }
@@ -418,6 +423,10 @@ static void return_to(X86Cpu *cpu, const Frame *f, const X86Descriptor *code, bo
     if (outer) {
         unsigned old_cpl = cpu->cpl;
 
+        x86_mark_accessed(cpu, code);
+        if (!null) {
+            x86_mark_accessed(cpu, &stack);
+        }
         load_code(cpu, f->cs, code, cpl);
         load_stack(cpu, f->ss, &stack, null, cpl);
         set_sp(cpu, f->sp + release);
@@ -456,6 +465,7 @@ void x86_far_return(X86Cpu *cpu, unsigned bytes, unsigned release)
         f.ss = (uint16_t)x86_stack_pop(&stack, bytes);
     } else {
         check_target(cpu, &code, f.eip);
+        x86_mark_accessed(cpu, &code);
         x86_stack_end(&stack);
     }
     return_to(cpu, &f, &code, outer, release);
@@ -562,6 +572,7 @@ static void iret_protected(X86Cpu *cpu, unsigned bytes)
         f.ss = (uint16_t)x86_stack_pop(&stack, bytes);
     } else {
         check_target(cpu, &code, f.eip);
+        x86_mark_accessed(cpu, &code);
         x86_stack_end(&stack);
     }
     mask = iret_mask(cpu, bytes);

@@ -194,6 +194,161 @@ static void test_descriptors(void)
     }
 }
 
+/* A descriptor that cannot be marked faults before anything has changed. */
+static void test_unmarkable_descriptors(void)
+{
+    enum { CODE_0 = 8, CODE_1 = 0x30, DATA_1 = 0x38, POINTER = 0x6000 };
+    static const struct {
+        uint8_t code[3];
+        bool marked;                                 /* CODE_1 */
+    } cases[] = { { { 0x48, 0xcb }, false },         /* retf */
+                  { { 0x48, 0xcf }, false },         /* iret */
+                  { { 0x48, 0xcf }, true },          /* to SS */
+                  { { 0x48, 0xff, 0x1b }, false },   /* call far [rbx] */
+                  { { 0x48, 0xff, 0x2b }, false } }; /* jmp far [rbx] */
+    const uint64_t frame[] = { CODE + 0x100, CODE_1, 2, STACK, DATA_1 };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+        const uint8_t *seen;
+        uint8_t *table;
+        X86Rig rig;
+
+        prepare(&rig);
+        map_pages(&rig, P, 0);
+        table = rig.ram + FIRST;
+        memcpy(table, rig.ram + rig.cpu->gdtr.base, CODE_1);
+        store_le64(table + CODE_1, UINT64_C(0x00209a0000000000) | (uint64_t)cases[i].marked << 40);
+        store_le64(table + DATA_1, UINT64_C(0x00cf92000000ffff));
+        for (unsigned n = 0; n < G_N_ELEMENTS(frame); n++) {
+            store_le64(rig.ram + STACK + 8 * n, frame[n]);
+        }
+        store_le64(rig.ram + POINTER, CODE + 0x100);
+        store_le16(rig.ram + POINTER + 8, CODE_1);
+        rig.cpu->gpr[X86_RBX] = POINTER;
+        rig.cpu->gdtr = (X86TableRegister){ FIRST, DATA_1 + 7 };
+        x86_rig_put_code(&rig, CODE, cases[i].code, sizeof cases[i].code);
+        x86_rig_run(&rig, CODE);
+        g_test_message("case %u", i);
+        g_assert_cmpuint(rig.end_value, ==, X86_PF);
+        seen = x86_rig_frame(&rig, CATCHER);
+        g_assert_cmphex(load_le64(seen), ==, 3);
+        g_assert_cmphex(load_le64(seen + 8), ==, CODE);
+        g_assert_cmphex(load_le64(seen + 16), ==, CODE_0);
+        g_assert_cmphex(load_le64(seen + 32), ==, STACK);
+        g_assert_cmphex(load_le64(seen + 40), ==, 16);
+        x86_rig_close(&rig);
+    }
+}
+
+/* 32-bit protected mode, with the first GiB mapped by PAE's tables; the pages under test as map_pages has them. */
+enum { POINTERS = 0x3fd0000, OTHER_POINTERS = 0x3fd1000, OTHER_2M = 0x3fd2000 };
+
+static void prepare_32(X86Rig *rig)
+{
+    const uint32_t rights = X86_SEG_P | X86_SEG_S | X86_SEG_ACCESSED | X86_SEG_G | X86_SEG_B;
+
+    prepare(rig);
+    rig->cpu->efer = 0;
+    rig->cpu->cr4 = CR4_PAE;
+    rig->cpu->cr3 = POINTERS;
+    rig->cpu->pdpte[0] = PAGES_2M | P;
+    store_le64(rig->ram + POINTERS, PAGES_2M | P);
+    x86_set_segment(rig->cpu, X86_CS, 8, 0, 0xffffffff, rights | X86_SEG_CODE);
+    x86_rig_catch(rig, CATCHER);
+}
+
+/* From user mode, so that the handler's stack is the task's. */
+static void test_inner_stack(void)
+{
+    const uint32_t rights = X86_SEG_P | X86_SEG_S | X86_SEG_WRITE | X86_SEG_ACCESSED | X86_SEG_G |
+                            X86_SEG_B | 3 << X86_SEG_DPL_SHIFT;
+    uint8_t *table;
+    X86Rig rig;
+
+    prepare_32(&rig);
+    rig.cpu->cr0 = CR0_PE | CR0_ET;
+    table = rig.ram + rig.cpu->gdtr.base;
+    store_le64(table + 0x10, UINT64_C(0x00cf92000000ffff));
+    store_le64(table + 0x20, UINT64_C(0x00cffb000000ffff));
+    store_le32(rig.ram + rig.cpu->tr.base + 4, STACK);
+    store_le32(rig.ram + rig.cpu->tr.base + 8, 0x10);
+    x86_set_segment(rig.cpu, X86_SS, X86_RIG_DATA_3, 0, 0xffffffff, rights);
+    x86_set_segment(rig.cpu, X86_CS, X86_RIG_CODE_3, 0, 0xffffffff, rights | X86_SEG_CODE);
+    rig.cpu->cpl = 3;
+    x86_rig_put_code(&rig, CODE, (uint8_t[]){ 0x0f, 0x0b }, 2);
+    x86_rig_run(&rig, CODE);
+    g_assert_cmpuint(rig.end_value, ==, X86_UD);
+    g_assert_cmphex(table[0x15], ==, 0x93);
+    x86_rig_close(&rig);
+}
+
+/* A task of 32 bits at NEW, and its descriptor. */
+enum { NEW_TASK = 0x30 };
+
+static void put_task(X86Rig *rig, uint32_t at, uint32_t cr3)
+{
+    static const uint16_t segments[] = { 0x10, 8, 0x10, 0x10, 0x10, 0x10 };
+    uint8_t *tss = rig->ram + at;
+
+    memset(tss, 0, 0x68);
+    store_le32(tss + 0x1c, cr3);
+    store_le32(tss + 0x20, CODE + 0x100);
+    store_le32(tss + 0x24, 2);
+    store_le32(tss + 0x38, STACK);
+    for (unsigned i = 0; i < G_N_ELEMENTS(segments); i++) {
+        store_le16(tss + 0x48 + 4 * i, segments[i]);
+    }
+    store_le64(rig->ram + rig->cpu->gdtr.base + NEW_TASK,
+               0x67 | (uint64_t)(at & 0xffffff) << 16 | UINT64_C(0x89) << 40);
+    store_le64(rig->ram + rig->cpu->gdtr.base + rig->cpu->tr.selector,
+               0x67 | (rig->cpu->tr.base & 0xffffff) << 16 | UINT64_C(0x8b) << 40);
+}
+
+/* A task's own address space is its own directory pointers with PAE. */
+static void test_directories_of_tasks(void)
+{
+    enum { TSS = 0x6000, ELSEWHERE = 0x400000 };
+    /* mov ebx, [FIRST]; jmp NEW_TASK:0 */
+    static const uint8_t code[] = { 0x8b, 0x1d, 0, 0, 0x20, 0, 0xea, 0, 0, 0, 0, NEW_TASK, 0 };
+    X86Rig rig;
+
+    prepare_32(&rig);
+    map_pages(&rig, P | W, P | W);
+    memcpy(rig.ram + OTHER_2M, rig.ram + PAGES_2M, 0x1000);
+    store_le64(rig.ram + OTHER_2M + 8, ELSEWHERE | 0x83);
+    store_le64(rig.ram + OTHER_POINTERS, OTHER_2M | P);
+    put_task(&rig, TSS, OTHER_POINTERS);
+    store_le32(rig.ram + FIRST, 1);
+    store_le32(rig.ram + ELSEWHERE, 2);
+    memcpy(rig.ram + CODE, code, sizeof code);
+    /* mov ecx, [FIRST] */
+    x86_rig_put_code(&rig, CODE + 0x100, (uint8_t[]){ 0x8b, 0x0d, 0, 0, 0x20, 0 }, 6);
+    x86_rig_run(&rig, CODE);
+    g_assert_cmpuint(rig.end_value, ==, X86_RIG_DONE);
+    g_assert_cmpuint(load_le32(rig.ram + rig.cpu->tr.base), ==, 0);
+    g_assert_cmpuint(rig.cpu->gpr[X86_RCX], ==, 2);
+    x86_rig_close(&rig);
+}
+
+/* A call to a task whose link cannot be written does not begin: the old task is not saved. */
+static void test_task_that_cannot_be_written(void)
+{
+    X86Rig rig;
+    uint64_t old;
+
+    prepare_32(&rig);
+    map_pages(&rig, P, 0);
+    put_task(&rig, FIRST, POINTERS);
+    old = rig.cpu->tr.base;
+    x86_rig_put_code(&rig, CODE, (uint8_t[]){ 0x9a, 0, 0, 0, 0, NEW_TASK, 0 }, 7);
+    x86_rig_run(&rig, CODE);
+    g_assert_cmpuint(rig.end_value, ==, X86_PF);
+    g_assert_cmphex(rig.cpu->cr2, ==, FIRST);
+    g_assert_cmphex(load_le32(rig.ram + old + 0x20), ==, 0);
+    g_assert_cmphex(bits_of(&rig, 0), ==, A);
+    x86_rig_close(&rig);
+}
+
 /* The last bytes of the lower half, where nothing is mapped, and the first ones that are not canonical. */
 static void test_end_of_canonical(void)
 {
@@ -246,6 +401,10 @@ int main(int argc, char **argv)
     g_test_add_func("/paging-x86/accesses", test_accesses);
     g_test_add_func("/paging-x86/levels", test_levels);
     g_test_add_func("/paging-x86/descriptors", test_descriptors);
+    g_test_add_func("/paging-x86/unmarkable-descriptors", test_unmarkable_descriptors);
+    g_test_add_func("/paging-x86/inner-stack", test_inner_stack);
+    g_test_add_func("/paging-x86/directories-of-tasks", test_directories_of_tasks);
+    g_test_add_func("/paging-x86/task-that-cannot-be-written", test_task_that_cannot_be_written);
     g_test_add_func("/paging-x86/end-of-canonical", test_end_of_canonical);
     return g_test_run();
 }
