@@ -22,6 +22,9 @@ start32:
     movw %ax, %ss
     movw %ax, %fs
     movw %ax, %gs
+    movb $0xff, %al /* the PIT counts from a reset on */
+    outb %al, $0x21
+    outb %al, $0xa1
     movl $0x4000, %eax /* a stack for each CPU */
     lock xaddl %eax, 0x9000
     movl $0x80000, %esp
