@@ -27,9 +27,9 @@ enum { REPEAT_NONE, REPEAT_WHILE_EQUAL, REPEAT_WHILE_NOT_EQUAL };
 typedef struct {
     X86Cpu *cpu;
     StringKind kind;
-    unsigned size;          /* bytes of an element */
-    uint64_t mask;          /* of addresses: their size */
-    X86SegmentName segment; /* of the source */
+    unsigned size, size_log2; /* bytes of an element */
+    uint64_t mask;            /* of addresses: their size */
+    X86SegmentName segment;   /* of the source */
     bool code64;
     unsigned repeat;
     unsigned flags; /* for memory accesses */
@@ -44,6 +44,7 @@ static String string_of(X86Cpu *cpu, uint32_t what)
         .cpu = cpu,
         .kind = (StringKind)(what & 15),
         .size = 1u << (what >> 4 & 3),
+        .size_log2 = what >> 4 & 3,
         .mask = address_bytes == 8 ? UINT64_MAX : bits_mask(8 * address_bytes),
         .segment = (X86SegmentName)(what >> 12 & 15),
         .code64 = code64,
@@ -118,10 +119,10 @@ static uint64_t elements_at(const String *s, X86SegmentName segment, uint64_t of
     }
     if (s->cpu->df > 0) {
         room = MIN(TCG_PAGE_SIZE - in_page,
-                   last - offset == UINT64_MAX ? UINT64_MAX : last - offset + 1) /
-               s->size;
+                   last - offset == UINT64_MAX ? UINT64_MAX : last - offset + 1) >>
+               s->size_log2;
     } else {
-        room = MIN(in_page, offset) / s->size + 1;
+        room = (MIN(in_page, offset) >> s->size_log2) + 1;
     }
     return MIN(room, count);
 }

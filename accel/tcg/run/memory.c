@@ -444,6 +444,10 @@ void *tcg_probe(TcgState *env, uint64_t guest_virt, unsigned size, bool write, u
     if (crosses_page(guest_virt, size)) {
         return NULL;
     }
+    host = flags & (IR_MEM_OTHER | IR_MEM_ALIGNED) ? NULL : tcg_known(env, guest_virt, size, write);
+    if (host) {
+        return host;
+    }
     host = translate(tv, guest_virt, size, write ? TCG_WRITE : TCG_READ, flags, &guest_phys);
     /* Stores to code must be seen one by one. */
     return write && host && watch_is_code(tv, host) ? NULL : host;
