@@ -116,7 +116,10 @@ static uint64_t tseg_bytes(const Mch *mch)
     static const uint8_t mib[TSEG_SIZES] = { 1, 2, 8, 0 };
     unsigned size = mch->pci.config[CONFIG_ESMRAMC] >> ESMRAMC_SIZE_SHIFT & 3;
 
-    return MIB(size == TSEG_EXTENDED ? mch->extended_tseg_mib : mib[size]);
+    if (size == TSEG_EXTENDED && mch->extended_tseg_mib) {
+        return MIB(load_le16(mch->pci.config + CONFIG_EXT_TSEG));
+    }
+    return MIB(mib[size]);
 }
 
 static void show_tseg(Q35Host *host, uint64_t base, bool shown)
@@ -298,6 +301,11 @@ static void mch_state_loaded(Device *device)
 {
     PciDevice *pci = pci_device(device);
 
+    /* The guest goes by the size that it was told, whatever this board would tell. */
+    if (mch(device)->extended_tseg_mib) {
+        memcpy(pci->reset_config + CONFIG_EXT_TSEG, pci->config + CONFIG_EXT_TSEG,
+               sizeof(uint16_t));
+    }
     /* A locked register is as it was loaded, not as after a reset. */
     pci->writable[CONFIG_SMRAM] = SMRAM_UNLOCKED;
     pci->writable[CONFIG_ESMRAMC] = ESMRAMC_UNLOCKED;
@@ -315,7 +323,7 @@ static const DeviceType mch_type = {
     .properties =
         (const Property[]){ { "extended-tseg-mbytes", PROPERTY_U16,
                               offsetof(Mch, extended_tseg_mib),
-                              "MiB of the fourth size of TSEG; 0: there are three", "16" },
+                              "MiB of the fourth size of TSEG; 0: there are three", "64" },
                             { 0 } },
     .bus_properties = (const Property[]){ PCI_PROPERTIES(Mch, pci), { 0 } },
     .state = (const StateField[]){ PCI_STATE(Mch, pci), { 0 } },

@@ -656,6 +656,10 @@ def serial():
 
 
 def ich9():
+    for machine, mib in (("q35", 64), ("pc-q35-10.1", 16)):
+        q = Pc(machine=machine)
+        assert q.config_read(0, 0, 0x50, "w") == mib, "the fourth size of TSEG"
+        q.close()
     q = Pc(machine="q35")
     assert q.config_read(0x1f, 2, 0x90, "b") == 0x40, "SATA mode: AHCI"
     q.config_write(0x1f, 0, 0x40, 0x601, "l")
