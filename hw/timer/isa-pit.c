@@ -565,7 +565,9 @@ static void isa_pit_reset(Device *device)
     if (pit->in_kernel) {
         to_kernel(pit);
     } else {
-        restart_interrupt(pit, now_ns);
+        /* An output that is high from the start is no edge. */
+        set_irq(pit, 0);
+        timer_arm(&pit->timer, edge_ns(&pit->channel[0], 0));
     }
 }
 

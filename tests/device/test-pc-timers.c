@@ -76,6 +76,8 @@ static void test_pit_after_reset(void)
     PcRig rig;
 
     open_pit(&rig, NULL);
+    device_reset_tree(rig.machine->root);
+    g_assert_cmpint(rig.levels[0], ==, 0);
     pc_rig_advance(&rig, 10 * S);
     g_assert_cmpint(rig.rises[0], >=, 181);
     g_assert_cmpint(rig.rises[0], <=, 183);
