@@ -20,7 +20,6 @@ const NotYet device_types_not_yet[] = {
       "use virtserialport" },
     { "pci-bridge-seat", "use pci-bridge" },
     { "ati-vga qxl qxl-vga vmware-svga", "use VGA" },
-    { "isa-cirrus-vga", "use cirrus-vga" },
     { "vhost-user-vga virtio-vga-gl virtio-vga-rutabaga", "use virtio-vga" },
     { "vhost-user-gpu-pci virtio-gpu-gl-pci virtio-gpu-rutabaga-pci", "use virtio-gpu-pci" },
     { "vhost-user-rng-pci", "use virtio-rng-pci" },

@@ -19,6 +19,7 @@ enum {
     CRTC_ATTRIBUTE_INDEX = 0x26,
     CRTC_ID = 0x27,
     ID_GD5446 = 0xb8,
+    ID_GD5430 = 0xa0,
 
     BLIT_WIDTH = 0x20,
     BLIT_HEIGHT = 0x22,
@@ -321,7 +322,7 @@ static bool read_crtc(Vga *vga, unsigned index, uint8_t *value)
         *value = vga->attribute_index & 0x3f;
         return true;
     case CRTC_ID:
-        *value = ID_GD5446;
+        *value = cirrus_of(vga)->on_isa ? ID_GD5430 : ID_GD5446;
         return true;
     default:
         return false;
@@ -652,10 +653,10 @@ void cirrus_registers_reset(CirrusVga *cirrus)
 
     sequencer[SEQUENCER_LOCK] = LOCKED;
     sequencer[0x0f] = cirrus->vga.vram_bytes >= MIB(4) ? 0x98 : 0x18; /* DRAM: 4 MiB, or 2 */
-    sequencer[0x15] = 4;
-    sequencer[CIRRUS_SEQUENCER_CONFIGURATION] = 0x20; /* PCI */
-    sequencer[0x1f] = 0x2d;                           /* memory clock, 80 MHz */
-    cirrus->vga.graphics[0x18] = 0x0f;                /* fastest memory */
+    sequencer[0x15] = cirrus->on_isa ? 3 : 4;
+    sequencer[CIRRUS_SEQUENCER_CONFIGURATION] = cirrus->on_isa ? 0x38 : 0x20; /* the bus */
+    sequencer[0x1f] = cirrus->on_isa ? 0x22 : 0x2d;         /* memory clock, 60 or 80 MHz */
+    cirrus->vga.graphics[0x18] = cirrus->on_isa ? 0 : 0x0f; /* fastest memory */
     cirrus->hidden_dac = cirrus->hidden_dac_reads = 0;
     cirrus->cursor_x = cirrus->cursor_y = 0;
     memset(cirrus->cursor_palette, 0, sizeof(cirrus->cursor_palette));

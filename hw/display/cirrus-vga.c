@@ -200,16 +200,7 @@ static const DeviceType cirrus_vga_type = {
     .state =
         (const StateField[]){
             PCI_STATE(CirrusVga, pci),
-            STATE_STRUCT(CirrusVga, vga, vga_state),
-            STATE(CirrusVga, hidden_dac),
-            STATE_MOST(CirrusVga, hidden_dac_reads, 4),
-            STATE(CirrusVga, cursor_x),
-            STATE(CirrusVga, cursor_y),
-            STATE(CirrusVga, cursor_palette),
-            STATE(CirrusVga, blit_waits),
-            STATE_MOST(CirrusVga, blit_line, 2047),
-            STATE_MOST(CirrusVga, blit_filled, CIRRUS_BLIT_WIDTH_MOST - 1),
-            STATE(CirrusVga, blit_data),
+            CIRRUS_STATE,
             { 0 },
         },
     .realize = cirrus_vga_realize,

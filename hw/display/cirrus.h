@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The parts of cirrus-vga: registers and blitter (cirrus-registers.c), apertures and the card (cirrus-vga.c). */
+/* The parts of cirrus-vga: registers and blitter (cirrus-registers.c), apertures and the card (cirrus-vga.c); the card on ISA (isa-cirrus-vga.c). */
 #ifndef HW_DISPLAY_CIRRUS_H
 #define HW_DISPLAY_CIRRUS_H
 
@@ -32,7 +32,8 @@ enum {
 };
 
 typedef struct {
-    PciDevice pci;
+    PciDevice pci; /* of isa-cirrus-vga its device alone */
+    bool on_isa;   /* a CL-GD5430 with 2 MiB */
     Vga vga;
     MemoryRegion bar, linear, linear_io, blit_aperture, mmio;
     /* Properties. */
@@ -47,6 +48,15 @@ typedef struct {
     uint32_t blit_line, blit_filled;
     uint8_t blit_data[CIRRUS_BLIT_WIDTH_MOST];
 } CirrusVga;
+
+/* What both cards save. */
+#define CIRRUS_STATE                                                                               \
+    STATE_STRUCT(CirrusVga, vga, vga_state), STATE(CirrusVga, hidden_dac),                         \
+        STATE_MOST(CirrusVga, hidden_dac_reads, 4), STATE(CirrusVga, cursor_x),                    \
+        STATE(CirrusVga, cursor_y), STATE(CirrusVga, cursor_palette),                              \
+        STATE(CirrusVga, blit_waits), STATE_MOST(CirrusVga, blit_line, 2047),                      \
+        STATE_MOST(CirrusVga, blit_filled, CIRRUS_BLIT_WIDTH_MOST - 1),                            \
+        STATE(CirrusVga, blit_data)
 
 static inline CirrusVga *cirrus_of(Vga *vga)
 {

@@ -19,23 +19,23 @@ static IsaVga *isa_vga(Device *device)
     return container_of(device, IsaVga, device);
 }
 
-/* ISA has no ROM BARs: the firmware gets the BIOS as a file. */
-static bool add_bios(Machine *machine, GError **error)
+bool isa_vga_add_bios(Device *device, const char *name, GError **error)
 {
     enum { VGA_BIOS_MOST = 16 << 20 };
-    static const char *const name = "vgabios.bin";
+    Machine *machine = device->machine;
     g_autofree char *path = machine_find_firmware(machine, name, NULL), *bytes = NULL;
+    g_autofree char *file = g_strconcat("vgaroms/", name, NULL);
     gsize length;
 
     if (!path) {
-        g_printerr("kaso: warning: isa-vga has no BIOS: '%s' is not installed\n", name);
+        g_printerr("kaso: warning: %s has no BIOS: '%s' is not installed\n", device->type->name,
+                   name);
         return true;
     }
     if (!file_read(path, VGA_BIOS_MOST, &bytes, &length, error)) {
         return false;
     }
-    machine_add_firmware_file(machine, "vgaroms/vgabios.bin",
-                              g_bytes_new_take(g_steal_pointer(&bytes), length));
+    machine_add_firmware_file(machine, file, g_bytes_new_take(g_steal_pointer(&bytes), length));
     return true;
 }
 
@@ -48,7 +48,7 @@ static bool isa_vga_realize(Device *device, GError **error)
     if (!vga_init(&card->vga, device, NULL, card->vgamem_mb, error)) {
         return false;
     }
-    if (!add_bios(device->machine, error)) {
+    if (!isa_vga_add_bios(device, "vgabios.bin", error)) {
         vga_destroy(&card->vga);
         return false;
     }

@@ -206,4 +206,7 @@ void vga_mmio_init(VgaMmio *mmio, Vga *vga);
 void edid_make(uint8_t edid[128], uint32_t width, uint32_t height, uint32_t width_max,
                uint32_t height_max, uint32_t refresh_millihertz);
 
+/* ISA has no ROM BARs: the firmware gets a card's BIOS as a file. */
+bool isa_vga_add_bios(Device *device, const char *name, GError **error);
+
 #endif

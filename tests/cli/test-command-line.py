@@ -538,6 +538,17 @@ class CommandLine(unittest.TestCase):
         self.assertIn('aes', flags.split())
         self.assertRegex(models, r'\n  Cascadelake-Server-noTSX  \(alias of ')
 
+    def test_cirrus_on_isa(self):
+        """Another chip on another bus than cirrus-vga, with 2 MiB; extended registers are there when unlocked."""
+        registers = [(0x3d4, 0x27, 0xa0), (0x3c4, 0x17, 0x38), (0x3c4, 0xf, 0x18), (0x3c4, 0x15, 3), (0x3c4, 0x1f, 0x22), (0x3ce, 0x18, 0)]
+        lines = ['o /b 0x3c2 0x1', 'o /b 0x3c4 6', 'o /b 0x3c5 0x12']
+        lines += [line for port, index, _ in registers for line in (f'o /b {port:#x} {index:#x}', f'i /b {port + 1:#x}')]
+        for arguments in (['-M', 'pc', '-vga', 'none', '-device', 'isa-cirrus-vga'], ['-M', 'isapc', '-vga', 'cirrus']):
+            done = run(*arguments, '-nodefaults', '-S', '-display', 'none', '-monitor', 'stdio', stdin='\n'.join([*lines, 'quit', '']),
+                       program=os.path.join(FOLDER, 'kaso-system-x86_64'))
+            values = [int(value, 16) for value in re.findall(r'portb\[0x\w+\] = 0x?(\w+)', done.stdout)]
+            self.assertEqual(values, [value for _, _, value in registers], (arguments, done.stdout, done.stderr))
+
     def test_whole_pages(self):
         result = run(*VIRT, '-m', '65.1M', '-S', '-monitor', 'stdio', stdin='info memory_size_summary\nquit\n')
         self.assertIn('base memory: 68263936', result.stdout, result)
