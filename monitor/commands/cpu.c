@@ -52,9 +52,10 @@ static void cpus_print(Monitor *monitor, json_t *result, GString *out)
 
     json_array_foreach(result, i, cpu)
     {
-        g_string_append_printf(out, "%c CPU #%d: thread_id=%d\n",
+        g_string_append_printf(out, "%c CPU #%d: thread_id=%d model=%s\n",
                                i == monitor_vcpu_index(monitor) ? '*' : ' ', (int)i,
-                               (int)monitor_get_int(cpu, "thread-id", 0));
+                               (int)monitor_get_int(cpu, "thread-id", 0),
+                               monitor_machine(monitor)->config.cpu_model->name);
     }
 }
 

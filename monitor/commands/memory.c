@@ -393,7 +393,7 @@ static json_t *gva2gpa_run(Monitor *monitor, json_t *arguments, GError **error)
 static void gva2gpa_print(Monitor *monitor, json_t *result, GString *out)
 {
     if (monitor_has(result, "physical")) {
-        g_string_append_printf(out, "gpa: %#" PRIx64 "\n", monitor_get_int(result, "physical", 0));
+        g_string_append_printf(out, "gpa: 0x%" PRIx64 "\n", monitor_get_int(result, "physical", 0));
     } else {
         g_string_append(out, "Unmapped\n");
     }

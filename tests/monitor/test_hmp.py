@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """HMP over a socket and over standard input, on the virt board held at its first instruction."""
 
+import re
 import struct
 import subprocess
 import time
@@ -13,7 +14,8 @@ def commands():
     with Kaso("-monitor", "unix:@/hmp,server=on,wait=off", machine="virt") as kaso:
         hmp = Hmp(kaso.connect("hmp"))
         assert hmp.command("info status") == "VM status: paused (prelaunch)\n"
-        assert hmp.command("info cpus").startswith("* CPU #0: thread_id=")
+        assert re.fullmatch(r"\* CPU #0: thread_id=\d+ model=cortex-a\d+\n", hmp.command("info cpus"))
+        assert hmp.command("gva2gpa 0") == "gpa: 0x0\n"
         assert "CPU#0" in hmp.command("info registers")
         assert "mach-virt.ram" in hmp.command("info mtree")
         assert "mach-virt.ram" in hmp.command("info mtree -f")
