@@ -206,7 +206,7 @@ static void far_direct(X86Translator *t, const TcgHelper *helper)
 static void far_indirect(X86Translator *t, const TcgHelper *helper)
 {
     unsigned bytes = t->insn.operand_bytes;
-    IrRef address = x86_address(t, bytes + 2, false);
+    IrRef address = x86_address_of_parts(t, bytes + 2, false);
     IrRef offset = x86_load(t, bytes, address, t->address_imm);
     IrRef selector = x86_load(t, 2, address, t->address_imm + bytes);
 

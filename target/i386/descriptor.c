@@ -30,7 +30,7 @@ static void store_table(X86Translator *t, bool idt)
     if (x86_is_hidden(t)) {
         return;
     }
-    address = x86_address(t, bytes + 2, true);
+    address = x86_address_of_parts(t, bytes + 2, true);
     x86_store(t, 2, address, t->address_imm, x86_call(t, &call_table_limit, which, 0, 0, 0));
     base = x86_call(t, &call_table_base, which, 0, 0, 0);
     x86_store(t, bytes, address, t->address_imm + 2, x86_from64(t, bytes, base));
@@ -68,7 +68,7 @@ static void load_table(X86Translator *t, bool idt)
     if (x86_not_privileged(t)) {
         return;
     }
-    address = x86_address(t, bytes + 2, false);
+    address = x86_address_of_parts(t, bytes + 2, false);
     limit = x86_load(t, 2, address, t->address_imm);
     base = x86_zext(t, bytes, x86_load(t, bytes, address, t->address_imm + 2));
     if (!x86_is_code64(t) && t->insn.operand_bytes == 2) {

@@ -235,6 +235,30 @@ void x86_store(X86Translator *t, unsigned bytes, IrRef address, int64_t imm, IrR
     ir_store(t->unit, x86_type(bytes), x86_log2(bytes), x86_memory_flags(t), address, imm, value);
 }
 
+/* what: bytes | flags << PARTS_FLAGS_SHIFT */
+enum { PARTS_BYTES = 255, PARTS_WRITE = 256, PARTS_FLAGS_SHIFT = 16 };
+
+static void helper_check_parts(TcgState *env, uint64_t address, uint32_t what)
+{
+    tcg_check_span(env, address, what & PARTS_BYTES, what & PARTS_WRITE, what >> PARTS_FLAGS_SHIFT);
+}
+X86_HELPER(check_parts, IR_VOID, X86_HELPER_FAULTING, IR_I64, IR_I32);
+
+IrRef x86_address_of_parts(X86Translator *t, unsigned bytes, bool write)
+{
+    IrRef address = x86_address(t, bytes, write), first = address;
+
+    if (t->address_imm) {
+        first = ir_op2i(t->unit, IR_OP_add, IR_I64, address, t->address_imm);
+    }
+    x86_call(t, &call_check_parts, first,
+             x86_const(t, 4,
+                       bytes | (write ? PARTS_WRITE : 0) |
+                           (int64_t)x86_memory_flags(t) << PARTS_FLAGS_SHIFT),
+             0, 0);
+    return address;
+}
+
 /* Operands. */
 
 static IrRef read_register(X86Translator *t, const X86Operand *o)

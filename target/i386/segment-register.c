@@ -84,7 +84,7 @@ void x86_pop_segment(X86Translator *t)
 static void load_far_pointer(X86Translator *t, unsigned name)
 {
     unsigned bytes = x86_bytes(t, 0);
-    IrRef address = x86_address(t, bytes + 2, false);
+    IrRef address = x86_address_of_parts(t, bytes + 2, false);
     IrRef offset = x86_load(t, bytes, address, t->address_imm);
 
     load_segment(t, name, x86_load(t, 2, address, t->address_imm + bytes));

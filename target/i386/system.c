@@ -355,7 +355,7 @@ void x86_invpcid(X86Translator *t)
         return;
     }
     type = x86_is_code64(t) ? x86_get_reg64(t, t->insn.operands[0].reg) : x86_read_zext(t, 0);
-    address = x86_address(t, 16, false);
+    address = x86_address_of_parts(t, 16, false);
     pcid = x86_load(t, 8, address, t->address_imm);
     linear = x86_load(t, 8, address, t->address_imm + 8);
     x86_call(t, &call_invpcid, type, pcid, linear, 0);

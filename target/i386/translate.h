@@ -110,6 +110,8 @@ IrRef x86_from64(X86Translator *t, unsigned bytes, IrRef value);
  * offset `extra`; segment checks have been emitted. write: rights for writing are checked.
  */
 IrRef x86_address(X86Translator *t, unsigned bytes, bool write);
+/* The same of an operand that is accessed in parts, none of which is when one faults. */
+IrRef x86_address_of_parts(X86Translator *t, unsigned bytes, bool write);
 /* The offset within the segment (LEA), of address size, as i64. */
 IrRef x86_effective_address(X86Translator *t);
 /* The segment of the memory operand. */

@@ -89,6 +89,7 @@ static void test_accesses(void)
         { { 0xdb, 0x3b }, P | W, P, 0xffc, X86_PF, 0, 0 },       /* fstp tbyte [rbx] */
         { { 0xd9, 0x33 }, P | W, P, 0xff0, X86_PF, 0, 0 },       /* fnstenv [rbx] */
         { { 0x0f, 0xae, 0x03 }, P | W, P, 0xf00, X86_PF, 0, 0 }, /* fxsave [rbx] */
+        { { 0x0f, 0x01, 0x0b }, P | W, P, 0xffe, X86_PF, 0, 0 }, /* sidt [rbx] */
     };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
@@ -356,20 +357,25 @@ static void test_end_of_canonical(void)
         uint8_t code[4], bytes;
         X86Vector vector;
     } cases[] = {
-        { { 0x8b, 0x03 }, 4, X86_GP },          /* mov eax, [rbx] */
-        { { 0x89, 0x03 }, 4, X86_GP },          /* mov [rbx], eax */
-        { { 0x01, 0x03 }, 4, X86_GP },          /* add [rbx], eax */
-        { { 0xf0, 0x01, 0x03 }, 4, X86_GP },    /* lock add [rbx], eax */
-        { { 0x89, 0x45, 0 }, 4, X86_SS_FAULT }, /* mov [rbp], eax */
-        { { 0x0f, 0x11, 0x03 }, 16, X86_GP },   /* movups [rbx], xmm0 */
-        { { 0xdb, 0x2b }, 10, X86_GP },         /* fld tbyte [rbx] */
-        { { 0xdd, 0x1b }, 8, X86_GP },          /* fstp qword [rbx] */
-        { { 0x58 }, 8, X86_SS_FAULT },          /* pop rax */
-        { { 0xc3 }, 8, X86_SS_FAULT },          /* ret */
-        { { 0xff, 0x33 }, 8, X86_GP },          /* push [rbx] */
-        { { 0x0f, 0xae, 0x03 }, 16, X86_GP },   /* fxsave [rbx] */
-        { { 0x0f, 0xae, 0x0b }, 16, X86_GP },   /* fxrstor [rbx] */
-        { { 0xd9, 0x33 }, 28, X86_GP },         /* fnstenv [rbx] */
+        { { 0x8b, 0x03 }, 4, X86_GP },                /* mov eax, [rbx] */
+        { { 0x89, 0x03 }, 4, X86_GP },                /* mov [rbx], eax */
+        { { 0x01, 0x03 }, 4, X86_GP },                /* add [rbx], eax */
+        { { 0xf0, 0x01, 0x03 }, 4, X86_GP },          /* lock add [rbx], eax */
+        { { 0x89, 0x45, 0 }, 4, X86_SS_FAULT },       /* mov [rbp], eax */
+        { { 0x0f, 0x11, 0x03 }, 16, X86_GP },         /* movups [rbx], xmm0 */
+        { { 0xdb, 0x2b }, 10, X86_GP },               /* fld tbyte [rbx] */
+        { { 0xdd, 0x1b }, 8, X86_GP },                /* fstp qword [rbx] */
+        { { 0x58 }, 8, X86_SS_FAULT },                /* pop rax */
+        { { 0xc3 }, 8, X86_SS_FAULT },                /* ret */
+        { { 0xff, 0x33 }, 8, X86_GP },                /* push [rbx] */
+        { { 0x0f, 0xae, 0x03 }, 16, X86_GP },         /* fxsave [rbx] */
+        { { 0x0f, 0xae, 0x0b }, 16, X86_GP },         /* fxrstor [rbx] */
+        { { 0xd9, 0x33 }, 28, X86_GP },               /* fnstenv [rbx] */
+        { { 0x0f, 0x01, 0x13 }, 10, X86_GP },         /* lgdt [rbx] */
+        { { 0x0f, 0x01, 0x0b }, 10, X86_GP },         /* sidt [rbx] */
+        { { 0xff, 0x2b }, 8, X86_GP },                /* jmp far [rbx] */
+        { { 0x0f, 0xb4, 0x0b }, 8, X86_GP },          /* lfs ecx, [rbx] */
+        { { 0x0f, 0xb4, 0x4d, 0 }, 8, X86_SS_FAULT }, /* lfs ecx, [rbp] */
     };
     const uint64_t end = UINT64_C(0x800000000000);
 
