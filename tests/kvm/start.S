@@ -22,7 +22,10 @@ start32:
     movw %ax, %ss
     movw %ax, %fs
     movw %ax, %gs
-    movb $0xff, %al /* the PIT counts from a reset on */
+    /* The PIT counts from a reset on: its channel 0 waits for a count, and the interrupt controllers are masked. */
+    movb $0x30, %al
+    outb %al, $0x43
+    movb $0xff, %al
     outb %al, $0x21
     outb %al, $0xa1
     movl $0x4000, %eax /* a stack for each CPU */
