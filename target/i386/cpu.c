@@ -29,6 +29,8 @@
                [X86_VAR_YMM + n] = { "ymm" #n "_high", IR_V128, OFFSET(xmm[n][1]) }
 #define SEG(n, text) [X86_VAR_BASE + n] = { text "_base", IR_I64, OFFSET(seg[n].base) }, \
                      [X86_VAR_LIMIT + n] = { text "_limit", IR_I64, OFFSET(seg[n].fast_limit) }
+#define MMX(n) [X86_VAR_MMX + n] = { "mm" #n, IR_I64, OFFSET(x87.st[n].significand) }, \
+               [X86_VAR_MMX_ABOVE + n] = { "mm" #n "_above", IR_I64, OFFSET(x87.st[n].sign_exponent) }
 #define VAR(index, field) [index] = { #field, IR_I64, OFFSET(field) }
 
 static const IrVar variables[X86_VAR_COUNT] = {
@@ -48,6 +50,7 @@ static const IrVar variables[X86_VAR_COUNT] = {
     VAR(X86_VAR_FDP, x87_noted.fdp),
     VAR(X86_VAR_FDS, x87_noted.fds),
     VAR(X86_VAR_BOUNCE, tcg.bounce_address),
+    MMX(0), MMX(1), MMX(2), MMX(3), MMX(4), MMX(5), MMX(6), MMX(7),
     VAR(X86_VAR_TSC_AUX, tsc_aux),
     VAR(X86_VAR_KERNEL_GS_BASE, kernel_gs_base),
     [X86_VAR_INSN_COUNT] = { "insn_count", IR_I64, OFFSET(tcg.insn_count) },

@@ -39,6 +39,9 @@ enum {
     X86_VAR_FDP,
     X86_VAR_FDS,
     X86_VAR_BOUNCE,            /* TcgState.bounce_address */
+    X86_VAR_MMX,               /* MM0 to MM7: significands of the x87's registers */
+    X86_VAR_MMX_ABOVE = X86_VAR_MMX + 8, /* the other halves of these, of which 16 bits are the sign and the exponent */
+    X86_VAR_MMX_END = X86_VAR_MMX_ABOVE + 8 - 1,
     X86_VAR_TSC_AUX,
     X86_VAR_KERNEL_GS_BASE,
     X86_VAR_INSN_COUNT,        /* TcgState.insn_count */
@@ -207,6 +210,7 @@ typedef struct { uint64_t base; uint32_t limit; } X86TableRegister;
 
 /* An 80-bit register of the x87, in 16 bytes. */
 typedef struct { uint64_t significand; uint16_t sign_exponent; uint16_t pad[3]; } X87Register;
+G_STATIC_ASSERT(sizeof(X87Register) == 16);
 
 typedef struct {
     X87Register st[8];         /* physical order */

@@ -27,6 +27,8 @@ struct X86Translator {
     IrRef address;          /* of the memory operand, once it has been computed */
     int64_t address_imm;    /* to be added to it */
     bool has_address;
+    bool mmx_begun;         /* an MMX instruction of the unit has looked for x87 exceptions, and x87 registers are variables */
+    bool mmx_entered;       /* and has made them MMX registers */
 };
 
 /* The mode. */
@@ -184,6 +186,9 @@ void x86_check_canonical(X86Translator *t, IrRef address);
 void x86_check_io(X86Translator *t, IrRef port, unsigned bytes);
 /* PAUSE: others may run, and interrupts are looked for. */
 void x86_pause(X86Translator *t);
+
+/* vector.c: an x87 instruction comes: MMX registers are in their places, and what follows of MMX begins anew. */
+void x86_end_mmx(X86Translator *t);
 
 /*
  * svm-insns.c: in a virtual machine, leaves at this instruction when the exit code is intercepted. info: i64 for EXITINFO1,

@@ -28,8 +28,9 @@ bool x86_gate_refused(X86Translator *t, X86Gate gate)
         x86_raise(t, X86_NM);
         return true;
     }
-    if (gate == X86_GATE_MMX) {
+    if (gate == X86_GATE_MMX && !t->mmx_begun) {
         x86_call(t, &call_check_x87, 0, 0, 0, 0);
+        t->mmx_begun = true;
     }
     return false;
 }
@@ -105,47 +106,47 @@ void x86_write_low(X86Translator *t, unsigned reg, IrRef value)
 
 /* MMX registers. */
 
-static uint64_t helper_get_mmx(TcgState *env, uint32_t reg)
-{
-    return x86_cpu_of_env(env)->x87.st[reg & 7].significand;
-}
-X86_HELPER(get_mmx, IR_I64, HELPER_ENV | HELPER_EFFECT, IR_I32);
-
-static void enter_mmx(X86Cpu *cpu)
-{
-    cpu->x87.top = 0;
-    cpu->x87.valid = 0xff;
-}
-
-static void helper_set_mmx(TcgState *env, uint32_t reg, uint64_t value)
+static void helper_enter_mmx(TcgState *env)
 {
     X86Cpu *cpu = x86_cpu_of_env(env);
 
-    cpu->x87.st[reg & 7].significand = value;
-    cpu->x87.st[reg & 7].sign_exponent = 0xffff;
-    enter_mmx(cpu);
-}
-X86_HELPER(set_mmx, IR_VOID, HELPER_ENV | HELPER_EFFECT, IR_I32, IR_I64);
-
-static void helper_enter_mmx(TcgState *env)
-{
-    enter_mmx(x86_cpu_of_env(env));
+    cpu->x87.top = 0;
+    cpu->x87.valid = 0xff;
 }
 X86_HELPER(enter_mmx, IR_VOID, HELPER_ENV | HELPER_EFFECT, IR_VOID);
 
 IrRef x86_get_mmx(X86Translator *t, unsigned reg)
 {
-    return x86_call(t, &call_get_mmx, x86_const(t, 4, reg), 0, 0, 0);
+    return ir_get(t->unit, X86_VAR_MMX + (reg & 7), IR_I64);
 }
 
 void x86_set_mmx(X86Translator *t, unsigned reg, IrRef value)
 {
-    x86_call(t, &call_set_mmx, x86_const(t, 4, reg), value, 0, 0);
+    ir_set(t->unit, X86_VAR_MMX + (reg & 7), IR_I64, value);
+    ir_set(t->unit, X86_VAR_MMX_ABOVE + (reg & 7), IR_I64, ir_const(t->unit, IR_I64, 0xffff));
+    x86_enter_mmx(t);
 }
 
 void x86_enter_mmx(X86Translator *t)
 {
-    x86_call(t, &call_enter_mmx, 0, 0, 0, 0);
+    if (!t->mmx_entered) {
+        x86_call(t, &call_enter_mmx, 0, 0, 0, 0);
+        t->mmx_entered = true;
+    }
+}
+
+/* Variables are written back before it, and forgotten. */
+static void helper_end_mmx(TcgState *env)
+{
+}
+X86_HELPER(end_mmx, IR_VOID, HELPER_ENV | HELPER_READS | HELPER_WRITES | HELPER_EFFECT, IR_VOID);
+
+void x86_end_mmx(X86Translator *t)
+{
+    if (t->mmx_begun) {
+        x86_call(t, &call_end_mmx, 0, 0, 0, 0);
+        t->mmx_begun = t->mmx_entered = false;
+    }
 }
 
 /* Operands. */

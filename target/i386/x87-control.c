@@ -13,6 +13,7 @@ static bool refused(X86Translator *t)
         x86_raise(t, X86_NM);
         return true;
     }
+    x86_end_mmx(t);
     return false;
 }
 

@@ -410,6 +410,7 @@ static bool fx_refused(X86Translator *t)
         x86_raise(t, X86_NM);
         return true;
     }
+    x86_end_mmx(t);
     return false;
 }
 
@@ -553,6 +554,7 @@ static bool refused(X86Translator *t, uint32_t what)
         x86_raise(t, X86_NM);
         return true;
     }
+    x86_end_mmx(t);
     return false;
 }
 
