@@ -22,7 +22,13 @@ start32:
     movw %ax, %ss
     movw %ax, %fs
     movw %ax, %gs
-    /* The PIT counts from a reset on: its channel 0 waits for a count, and the interrupt controllers are masked. */
+    /* The PIT counts from a reset on. KVM's stops at a count only: one for a gate that never rises (mode 5). Then its output is low, and
+       waits for a count (mode 0). The interrupt controllers are masked. */
+    movb $0x3a, %al
+    outb %al, $0x43
+    xorb %al, %al
+    outb %al, $0x40
+    outb %al, $0x40
     movb $0x30, %al
     outb %al, $0x43
     movb $0xff, %al
