@@ -278,36 +278,37 @@ void x86_iret(X86Translator *t)
     x86_dispatch_env(t);
 }
 
-/* Software interrupts. what: vector | length << 8 | INT1 << 16 */
-enum { SOFTWARE_LENGTH_SHIFT = 8, SOFTWARE_INT1 = 1 << 16 };
+/* Software interrupts. what: vector | length << 8 | kind << 16 */
+enum { SOFTWARE_LENGTH_SHIFT = 8, SOFTWARE_KIND_SHIFT = 16 };
 
 static void helper_software_interrupt(TcgState *env, uint32_t what)
 {
     X86Cpu *cpu = x86_cpu_of_env(env);
 
     x86_software_interrupt(cpu, what & 255, next_eip_of(cpu, what >> SOFTWARE_LENGTH_SHIFT & 15),
-                           what & SOFTWARE_INT1);
+                           (X86SoftwareKind)(what >> SOFTWARE_KIND_SHIFT));
 }
 X86_HELPER(software_interrupt, IR_VOID, X86_HELPER_SYSTEM, IR_I32);
 
-static void software_interrupt(X86Translator *t, unsigned vector, unsigned flags)
+static void software_interrupt(X86Translator *t, unsigned vector, X86SoftwareKind kind)
 {
-    x86_call(t, &call_software_interrupt,
-             x86_const(t, 4, vector | (unsigned)t->insn.length << SOFTWARE_LENGTH_SHIFT | flags), 0,
-             0, 0);
+    unsigned what = vector | (unsigned)t->insn.length << SOFTWARE_LENGTH_SHIFT |
+                    (unsigned)kind << SOFTWARE_KIND_SHIFT;
+
+    x86_call(t, &call_software_interrupt, x86_const(t, 4, what), 0, 0, 0);
     x86_dispatch_env(t);
 }
 
 X86(int3, "CC")
 void x86_int3(X86Translator *t)
 {
-    software_interrupt(t, X86_BP, 0);
+    software_interrupt(t, X86_BP, X86_INT3_INTO);
 }
 
 X86(int1, "F1")
 void x86_int1(X86Translator *t)
 {
-    software_interrupt(t, X86_DB, SOFTWARE_INT1);
+    software_interrupt(t, X86_DB, X86_INT1);
 }
 
 X86(int, "CD", "Ib")
@@ -315,7 +316,7 @@ void x86_int(X86Translator *t)
 {
     x86_svm_intercept(t, SVM_EXIT_SOFTWARE_INTERRUPT,
                       ir_const(t->unit, IR_I64, (uint8_t)t->insn.operands[0].imm));
-    software_interrupt(t, (uint8_t)t->insn.operands[0].imm, 0);
+    software_interrupt(t, (uint8_t)t->insn.operands[0].imm, X86_INT_N);
 }
 
 X86(into, "CE", "", "i64")
@@ -323,7 +324,7 @@ void x86_into(X86Translator *t)
 {
     ir_exit_if(t->unit, IR_VC, x86_get_flags(t), t->next);
     x86_svm_intercept(t, SVM_EXIT_EXCEPTION + X86_OF, 0);
-    software_interrupt(t, X86_OF, 0);
+    software_interrupt(t, X86_OF, X86_INT3_INTO);
 }
 
 static void helper_bound(TcgState *env, uint64_t a, uint64_t b)

@@ -254,7 +254,10 @@ static void set_cr0(X86Cpu *cpu, uint64_t value)
         x86_fault(cpu, X86_GP, 0);
     }
     if (enable && (cpu->efer & EFER_LME)) {
-        if (!(cpu->cr4 & CR4_PAE) || (cpu->seg[X86_CS].flags & X86_SEG_L)) {
+        /* A task state of 16 bits has no place in long mode. */
+        bool short_task = (cpu->tr.flags >> X86_SEG_TYPE_SHIFT & 13) == 1;
+
+        if (!(cpu->cr4 & CR4_PAE) || (cpu->seg[X86_CS].flags & X86_SEG_L) || short_task) {
             x86_fault(cpu, X86_GP, 0);
         }
     } else if ((value & CR0_PG) && (cpu->cr4 & CR4_PAE) && !(cpu->efer & EFER_LME) &&

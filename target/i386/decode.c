@@ -465,7 +465,10 @@ static bool vex_is_allowed(const X86Insn *insn)
     return has_vvvv || insn->vex_register == 0;
 }
 
-/* A register where memory must be, the other way round, a LOCK that is not allowed, a feature that is not there. */
+/*
+ * A register where memory must be, the other way round, a LOCK that is not allowed, a feature that is not there. MOV CR alone may have LOCK
+ * without memory.
+ */
 static bool is_allowed(const Decoder *d)
 {
     const X86Insn *insn = d->insn;
@@ -482,7 +485,8 @@ static bool is_allowed(const Decoder *d)
         }
     }
     return (!insn->vex || vex_is_allowed(insn)) &&
-           (!insn->lock || ((e->flags & X86_LOCK) && insn->operands[0].memory)) &&
+           (!insn->lock ||
+            ((e->flags & X86_LOCK) && (insn->operands[0].memory || (e->flags & X86_MOD3)))) &&
            (!(e->flags & X86_PROT) || (d->mode & X86_MODE_PROTECTED)) && has_feature(d, e);
 }
 

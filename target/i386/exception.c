@@ -16,7 +16,7 @@
 #include "target/i386/svm.h"
 
 /* How an event came about. */
-typedef enum { BY_EXCEPTION, BY_SOFTWARE, BY_INT1, BY_HARDWARE } Cause;
+typedef enum { BY_EXCEPTION, BY_INT_N, BY_INT3_INTO, BY_INT1, BY_HARDWARE } Cause;
 
 typedef struct {
     X86Cpu *cpu;
@@ -32,11 +32,15 @@ static bool pushes_error_code(unsigned vector)
     return vector == X86_DF || (vector >= X86_TS && vector <= X86_PF) || vector == X86_AC;
 }
 
+static bool is_software(const Event *e)
+{
+    return e->cause == BY_INT_N || e->cause == BY_INT3_INTO;
+}
+
 /* Bit 0 of error codes says that the event came from outside. Exceptions of the program do for Intel, not for AMD. */
 static uint32_t external(const Event *e)
 {
-    return e->cause == BY_HARDWARE || (e->cause != BY_SOFTWARE && !x86_vendor_is_amd(e->cpu)) ? 1
-                                                                                              : 0;
+    return e->cause == BY_HARDWARE || (!is_software(e) && !x86_vendor_is_amd(e->cpu)) ? 1 : 0;
 }
 
 static uint32_t idt_error(const Event *e)
@@ -93,7 +97,7 @@ static void check_gate(const Event *e, const Gate *gate)
                  (!wide && (gate->type == GATE_TASK || gate->type == GATE_INTERRUPT16 ||
                             gate->type == GATE_TRAP16));
 
-    if (!known || (e->cause == BY_SOFTWARE && gate->dpl < cpu->cpl)) {
+    if (!known || (is_software(e) && gate->dpl < cpu->cpl)) {
         x86_fault(cpu, X86_GP, idt_error(e));
     }
     if (!gate->present) {
@@ -110,7 +114,7 @@ static uint64_t pushed_eflags(const Event *e)
     uint64_t eflags = x86_get_eflags(e->cpu);
     bool trap = e->vector == X86_BP || e->vector == X86_OF || e->vector == X86_DB;
 
-    if (e->cause == BY_SOFTWARE || e->cause == BY_INT1) {
+    if (is_software(e) || e->cause == BY_INT1) {
         return eflags & ~(uint64_t)EFLAGS_RF;
     }
     return e->cause == BY_EXCEPTION && !trap ? eflags | EFLAGS_RF : eflags;
@@ -306,7 +310,10 @@ static void deliver32(const Event *e, const Gate *gate)
     x86_set_eip(cpu, eip);
 }
 
-/* INT n in virtual-8086 mode with VME: by the program's own table when the redirection map says so (SDM 3, 20.3). */
+/*
+ * INT n in virtual-8086 mode with VME: by the program's own table when the redirection map says so (SDM 3, 20.3). INT3 and INTO
+ * are not subject to that, nor to IOPL.
+ */
 static bool deliver_virtual(const Event *e)
 {
     X86Cpu *cpu = e->cpu;
@@ -314,7 +321,7 @@ static bool deliver_virtual(const Event *e)
     uint64_t eflags;
     X86Stack stack;
 
-    if (e->cause != BY_SOFTWARE || !(cpu->eflags & EFLAGS_VM)) {
+    if (e->cause != BY_INT_N || !(cpu->eflags & EFLAGS_VM)) {
         return false;
     }
     if ((cpu->cr4 & CR4_VME) && cpu->tr.limit >= 0x67) {
@@ -361,15 +368,14 @@ static void deliver(const Event *e)
         deliver_real(e);
         return;
     }
-    /* INT3 and INTO are not subject to redirection; their vectors are 3 and 4. */
-    if (e->vector != X86_BP && e->vector != X86_OF && deliver_virtual(e)) {
+    if (deliver_virtual(e)) {
         return;
     }
     gate = read_gate(e);
     check_gate(e, &gate);
     if (gate.type == GATE_TASK) {
-        x86_task_switch(cpu, gate.selector, X86_TASK_INTERRUPT, e->eip, e->has_error_code,
-                        e->error_code);
+        x86_task_switch(cpu, gate.selector, X86_TASK_INTERRUPT, e->eip, pushed_eflags(e),
+                        e->has_error_code, e->error_code);
     } else if (x86_long_mode(cpu)) {
         deliver64(e, &gate);
     } else {
@@ -394,10 +400,10 @@ static void deliver_or_unwind(const Event *e)
 /* The event as EXITINTINFO has it. INT3 and INTO are exceptions there. */
 static uint64_t svm_event(const Event *e)
 {
-    bool software = e->cause == BY_SOFTWARE && e->vector != X86_BP && e->vector != X86_OF;
-    uint64_t type = e->cause != BY_HARDWARE ? (software ? SVM_EVENT_SOFTWARE : SVM_EVENT_EXCEPTION)
-                    : e->vector == X86_NMI  ? SVM_EVENT_NMI
-                                            : SVM_EVENT_INTR;
+    uint64_t type = e->cause == BY_INT_N      ? SVM_EVENT_SOFTWARE
+                    : e->cause != BY_HARDWARE ? SVM_EVENT_EXCEPTION
+                    : e->vector == X86_NMI    ? SVM_EVENT_NMI
+                                              : SVM_EVENT_INTR;
 
     return e->vector | type << SVM_EVENT_TYPE_SHIFT | SVM_EVENT_VALID |
            (e->has_error_code
@@ -491,11 +497,12 @@ static void take(X86Cpu *cpu, unsigned vector, Cause cause, uint32_t error_code,
 void x86_inject_event(X86Cpu *cpu, uint64_t event, uint64_t next_eip)
 {
     unsigned type = event >> SVM_EVENT_TYPE_SHIFT & 7, vector = event & 0xff;
-    bool soft = type == SVM_EVENT_SOFTWARE ||
-                (type == SVM_EVENT_EXCEPTION && (vector == X86_BP || vector == X86_OF));
+    bool traps = type == SVM_EVENT_EXCEPTION && (vector == X86_BP || vector == X86_OF);
+    bool soft = type == SVM_EVENT_SOFTWARE || traps;
     const Event e = { .cpu = cpu,
                       .vector = type == SVM_EVENT_NMI ? X86_NMI : vector,
-                      .cause = soft                          ? BY_SOFTWARE
+                      .cause = traps                         ? BY_INT3_INTO
+                               : soft                        ? BY_INT_N
                                : type == SVM_EVENT_EXCEPTION ? BY_EXCEPTION
                                                              : BY_HARDWARE,
                       .has_error_code = (event & SVM_EVENT_HAS_ERROR) && (cpu->cr0 & CR0_PE),
@@ -515,7 +522,16 @@ static bool contributes(unsigned vector)
     return vector == X86_DE || (vector >= X86_TS && vector <= X86_GP);
 }
 
-static void shut_down(X86Cpu *cpu)
+void x86_shut_down(X86Cpu *cpu, const char *reason)
+{
+    machine_request_reset(cpu->vcpu.machine, reason);
+    cpu->vcpu.halt_deadline_ns = -1;
+    atomic_store(&cpu->vcpu.halted, true);
+    cpu->shut_down = true;
+    x86_request_exit(cpu);
+}
+
+static void take_triple_fault(X86Cpu *cpu)
 {
     if (x86_svm_intercepts(cpu, SVM_EXIT_SHUTDOWN)) {
         x86_svm_exit(cpu, SVM_EXIT_SHUTDOWN, 0, 0, 0);
@@ -533,11 +549,7 @@ static void shut_down(X86Cpu *cpu)
                                     .from = tcg_pc(&cpu->tcg),
                                     .address = cpu->cr2 });
     }
-    machine_request_reset(cpu->vcpu.machine, "triple fault");
-    cpu->vcpu.halt_deadline_ns = -1;
-    atomic_store(&cpu->vcpu.halted, true);
-    cpu->shut_down = true;
-    x86_request_exit(cpu);
+    x86_shut_down(cpu, "triple fault");
 }
 
 void x86_take_fault(X86Cpu *cpu, X86Vector vector, uint32_t error_code)
@@ -545,12 +557,16 @@ void x86_take_fault(X86Cpu *cpu, X86Vector vector, uint32_t error_code)
     if (x86_svm_exception(cpu, vector, pushes_error_code(vector), error_code)) {
         return;
     }
+    if (vector == X86_PF) {
+        /* Of the last one, even if a double or triple fault comes of it. */
+        cpu->cr2 = cpu->fault.address;
+    }
     if (cpu->delivering) {
         unsigned first = cpu->delivering_vector;
         bool page = first == X86_PF;
 
         if (first == X86_DF) {
-            shut_down(cpu);
+            take_triple_fault(cpu);
             return;
         }
         if ((contributes(first) && contributes(vector)) ||
@@ -565,9 +581,6 @@ void x86_take_fault(X86Cpu *cpu, X86Vector vector, uint32_t error_code)
             error_code |= cpu->delivering_external;
         }
     }
-    if (vector == X86_PF) {
-        cpu->cr2 = cpu->fault.address;
-    }
     /* What the instruction has hit so far, it will hit again. */
     cpu->pending_debug = 0;
     cpu->alone = cpu->step_settled = cpu->resume_loaded = false;
@@ -581,14 +594,15 @@ _Noreturn void x86_fault(X86Cpu *cpu, X86Vector vector, uint32_t error_code)
     tcg_unwind(&cpu->tcg);
 }
 
-void x86_software_interrupt(X86Cpu *cpu, unsigned vector, uint64_t next_eip, bool int1)
+void x86_software_interrupt(X86Cpu *cpu, unsigned vector, uint64_t next_eip, X86SoftwareKind kind)
 {
+    static const uint8_t causes[] = { BY_INT_N, BY_INT3_INTO, BY_INT1 };
     bool stepped = cpu->eflags & EFLAGS_TF;
 
-    take(cpu, vector, int1 ? BY_INT1 : BY_SOFTWARE, 0, next_eip);
+    take(cpu, vector, (Cause)causes[kind], 0, next_eip);
     /* TF waits on the handler's stack. */
     cpu->step_settled = stepped;
-    if (int1) {
+    if (kind == X86_INT1) {
         /* One #DB is for both: a second one would be upon the first one's stack. */
         cpu->dr[6] |= cpu->pending_debug & 0xf;
         cpu->pending_debug = 0;

@@ -12,8 +12,9 @@
 _Noreturn void x86_fault(X86Cpu *cpu, X86Vector vector, uint32_t error_code);
 /* A fault while another event was being delivered becomes a double fault or shutdown: the same, returns. */
 void x86_take_fault(X86Cpu *cpu, X86Vector vector, uint32_t error_code);
-/* INT n, INT3, INTO, INT1: next_eip is pushed. Returns with the new pc set. */
-void x86_software_interrupt(X86Cpu *cpu, unsigned vector, uint64_t next_eip, bool int1);
+/* Instructions that interrupt: next_eip is pushed. Returns with the new pc set. Both bytes of CD 03 and CD 04 are INT n. */
+typedef enum { X86_INT_N, X86_INT3_INTO, X86_INT1 } X86SoftwareKind;
+void x86_software_interrupt(X86Cpu *cpu, unsigned vector, uint64_t next_eip, X86SoftwareKind kind);
 /* An interrupt that a controller or an NMI brought, between instructions. */
 void x86_hardware_interrupt(X86Cpu *cpu, unsigned vector);
 /* A debug trap (#DB) with these DR6 bits, after an instruction: the pc is the next one's. */
@@ -23,6 +24,8 @@ void x86_debug_trap(X86Cpu *cpu, uint64_t dr6);
 void x86_insn_done(TcgState *env, uint64_t mode);
 /* TcgTarget.check_insn: instruction breakpoints of DR7. */
 bool x86_check_insn(TcgState *env);
+/* Stops the processor until a reset, which is asked for. */
+void x86_shut_down(X86Cpu *cpu, const char *reason);
 /* Logs the registers at a triple fault, if that was asked for or it ends the run. */
 void x86_describe_triple_fault(X86Cpu *cpu);
 

@@ -193,8 +193,8 @@ static bool check_debugctl(const X86Cpu *cpu, unsigned n, uint64_t value)
     return !(value & ~UINT64_C(3)) || (x86_vendor_is_amd(cpu) && !(value & ~UINT64_C(0x3f)));
 }
 
-/* The upper half is reserved; AMD ignores it. */
-static bool check_tsc_aux(const X86Cpu *cpu, unsigned n, uint64_t value)
+/* TSC_AUX, SFMASK: the upper half is reserved; AMD ignores it. */
+static bool check_upper_half(const X86Cpu *cpu, unsigned n, uint64_t value)
 {
     return !(value >> 32) || x86_vendor_is_amd(cpu);
 }
@@ -374,11 +374,11 @@ static const Msr msrs[] = {
     { 0xc0000081, 1, AT(star), X86_FEATURE_SYSCALL, 0, ALL, false, NULL, NULL },
     { 0xc0000082, 1, AT(lstar), X86_FEATURE_LM, 0, ALL, false, NULL, write_lstar },
     { 0xc0000083, 1, AT(cstar), X86_FEATURE_LM, 0, ALL, false, NULL, write_cstar },
-    { 0xc0000084, 1, AT(sfmask), X86_FEATURE_SYSCALL, 0, 0xffffffff, true, NULL, NULL },
+    { 0xc0000084, 1, AT(sfmask), X86_FEATURE_SYSCALL, 0, 0xffffffff, true, NULL, NULL, check_upper_half },
     { 0xc0000100, 1, 0, X86_FEATURE_LM, 0, ALL, false, read_fs_base, write_fs_base },
     { 0xc0000101, 1, 0, X86_FEATURE_LM, 0, ALL, false, read_gs_base, write_gs_base },
     { 0xc0000102, 1, AT(kernel_gs_base), X86_FEATURE_LM, 0, ALL, false, NULL, write_kernel_gs_base },
-    { 0xc0000103, 1, AT(tsc_aux), X86_FEATURE_RDTSCP, 0, ALL, false, NULL, write_tsc_aux, check_tsc_aux },
+    { 0xc0000103, 1, AT(tsc_aux), X86_FEATURE_RDTSCP, 0, ALL, false, NULL, write_tsc_aux, check_upper_half },
     { 0xc0010000, 8, 0, NONE, 0, ALL, true, read_zero, write_nothing },  /* PERFEVTSEL, PERFCTR (K7) */
     { 0xc0010010, 1, AT(syscfg), NONE, 0, ALL, true, NULL, NULL },
     { 0xc0010015, 1, AT(hwcr), NONE, 0, ALL, true, NULL, NULL },

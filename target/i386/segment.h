@@ -22,8 +22,8 @@ void x86_interrupt_return(X86Cpu *cpu, unsigned bytes, uint64_t next_eip);
 
 typedef enum { X86_TASK_JUMP, X86_TASK_CALL, X86_TASK_IRET, X86_TASK_INTERRUPT } X86TaskCause;
 /* selector: of the new TSS, whose descriptor is checked here. next_eip goes to the old one. */
-void x86_task_switch(X86Cpu *cpu, uint16_t selector, X86TaskCause cause, uint64_t next_eip, bool has_error_code,
-                     uint32_t error_code);
+void x86_task_switch(X86Cpu *cpu, uint16_t selector, X86TaskCause cause, uint64_t next_eip, uint64_t old_flags,
+                     bool has_error_code, uint32_t error_code);
 
 /* SYSCALL … SYSEXIT; bytes: operand size. Set the pc. */
 void x86_syscall(X86Cpu *cpu, unsigned length);

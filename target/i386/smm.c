@@ -177,6 +177,42 @@ void x86_enter_smm(X86Cpu *cpu)
     enter_state(cpu);
 }
 
+/* What RSM looks at before it loads anything. */
+typedef struct {
+    uint64_t cr0, cr3, cr4, efer, eflags, dr6, dr7;
+    uint32_t cs; /* flags */
+} SavedControls;
+
+static SavedControls saved_controls(SaveArea *area, bool wide)
+{
+    return wide ? (SavedControls){ .cr0 = get(area, 0x7f58, 8),
+                                   .cr3 = get(area, 0x7f50, 8),
+                                   .cr4 = get(area, 0x7f48, 8),
+                                   .efer = get(area, 0x7ed0, 8),
+                                   .eflags = get(area, 0x7f70, 8),
+                                   .dr6 = get(area, 0x7f68, 8),
+                                   .dr7 = get(area, 0x7f60, 8),
+                                   .cs = get_segment64(area, 0x7e00 + 16 * X86_CS).flags }
+                : (SavedControls){ .cr0 = get(area, 0x7ffc, 4),
+                                   .cr3 = get(area, 0x7ff8, 4),
+                                   .cr4 = get(area, 0x7f14, 4) };
+}
+
+/* A state that no processor can be in shuts it down (SDM 3, 34.4.1; APM 2, 10.3.3). */
+static bool is_possible(const X86Cpu *cpu, const SavedControls *s)
+{
+    bool paging = s->cr0 & CR0_PG, long_mode = paging && (s->efer & EFER_LME);
+
+    if ((paging && !(s->cr0 & CR0_PE)) || ((s->cr0 & CR0_NW) && !(s->cr0 & CR0_CD)) ||
+        (s->cr0 | s->dr6 | s->dr7) >> 32 || (s->cr4 & ~x86_cr4_mask(cpu)) ||
+        (s->efer & ~x86_efer_mask(cpu)) || !(s->efer & EFER_LMA) != !long_mode) {
+        return false;
+    }
+    return !long_mode || ((s->cr4 & CR4_PAE) && !(s->cr3 & ~bits_mask(cpu->phys_bits)) &&
+                          !(s->eflags & EFLAGS_VM) &&
+                          (s->cs & (X86_SEG_L | X86_SEG_B)) != (X86_SEG_L | X86_SEG_B));
+}
+
 static uint64_t load64(X86Cpu *cpu, SaveArea *area, uint64_t *eflags)
 {
     uint64_t cr0 = get(area, 0x7f58, 8);
@@ -247,11 +283,17 @@ static void load_segments(X86Cpu *cpu, SaveArea *area, bool wide)
 void x86_leave_smm(X86Cpu *cpu)
 {
     bool wide = x86_has(cpu, X86_FEATURE_LM), halted;
+    SavedControls controls;
     SaveArea area;
     uint64_t eip, eflags;
 
     address_space_read_bytes(cpu->vcpu.memory, cpu->smbase + SAVE_START, area.bytes, SAVE_SIZE,
                              secure(cpu));
+    controls = saved_controls(&area, wide);
+    if (!is_possible(cpu, &controls)) {
+        x86_shut_down(cpu, "RSM from an impossible state");
+        return;
+    }
     eip = wide ? load64(cpu, &area, &eflags) : load32(cpu, &area, &eflags);
     halted = wide && get(&area, 0x7ec9, 1);
     cpu->svm.guest = wide && (get(&area, 0x7ed8, 1) & 1) && cpu->svm.asid != 0;
@@ -265,7 +307,10 @@ void x86_leave_smm(X86Cpu *cpu)
         cpu->cpl = 0;
     }
     if ((cpu->cr0 & CR0_PG) && (cpu->cr4 & CR4_PAE) && !x86_long_mode(cpu)) {
-        x86_load_pdptes(cpu, cpu->cr3);
+        if (!x86_load_pdptes(cpu, cpu->cr3)) {
+            x86_shut_down(cpu, "RSM from an impossible state");
+            return;
+        }
     }
     x86_flush_translations(cpu, true);
     x86_update_context(cpu);

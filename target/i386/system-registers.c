@@ -66,11 +66,14 @@ X86_HELPER(set_cr, IR_VOID, X86_HELPER_SYSTEM, IR_I32, IR_I64);
 /* AMD: LOCK MOV CR0 is CR8. */
 static bool control_register(const X86Translator *t, unsigned *n)
 {
-    *n |= t->insn.lock && x86_has(t->cpu, X86_FEATURE_CR8LEGACY) ? 8 : 0;
+    if (t->insn.lock && (*n != 0 || !x86_has(t->cpu, X86_FEATURE_CR8LEGACY))) {
+        return false;
+    }
+    *n |= t->insn.lock ? 8 : 0;
     return *n == 0 || *n == 2 || *n == 3 || *n == 4 || (*n == 8 && x86_has(t->cpu, X86_FEATURE_LM));
 }
 
-X86(mov_from_cr, "0F 20 /r", "Ry Cs", "MOD3")
+X86(mov_from_cr, "0F 20 /r", "Ry Cs", "MOD3 LOCK")
 void x86_mov_from_cr(X86Translator *t)
 {
     unsigned n = t->insn.operands[1].reg, bytes = x86_is_code64(t) ? 8 : 4;
@@ -85,7 +88,7 @@ void x86_mov_from_cr(X86Translator *t)
     }
 }
 
-X86(mov_to_cr, "0F 22 /r", "Cs Ry", "MOD3")
+X86(mov_to_cr, "0F 22 /r", "Cs Ry", "MOD3 LOCK")
 void x86_mov_to_cr(X86Translator *t)
 {
     unsigned n = t->insn.operands[0].reg, gpr = t->insn.operands[1].reg;

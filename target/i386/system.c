@@ -100,6 +100,8 @@ void x86_out(X86Translator *t)
     } else {
         x86_call(t, &call_out, port, value, x86_const(t, 4, bytes), 0);
     }
+    /* What it has changed counts for the next instruction: an interrupt of the chipset's, or the A20 gate. */
+    x86_goto(t, t->next);
 }
 
 /* Interrupt flag. CLI and STI are inline; what waits for IF is asked for when it is set. */
@@ -440,7 +442,17 @@ void x86_mwait(X86Translator *t)
     }
 }
 
-/* Fast system calls. */
+/* Fast system calls. Intel's processors have SYSCALL in 64-bit mode only, AMD's have SYSENTER in legacy mode only. */
+
+static bool is_refused_by_intel(const X86Translator *t)
+{
+    return x86_vendor_is_intel(t->cpu) && !x86_is_code64(t);
+}
+
+static bool is_refused_by_amd(const X86Translator *t)
+{
+    return x86_vendor_is_amd(t->cpu) && (t->mode & X86_MODE_LONG);
+}
 
 static void helper_syscall(TcgState *env, uint32_t length)
 {
@@ -451,6 +463,10 @@ X86_HELPER(syscall, IR_VOID, X86_HELPER_SYSTEM, IR_I32);
 X86(syscall_instruction, "0F 05", "", "SYSCALL")
 void x86_syscall_instruction(X86Translator *t)
 {
+    if (is_refused_by_intel(t)) {
+        x86_undefined(t);
+        return;
+    }
     x86_call(t, &call_syscall, x86_const(t, 4, t->insn.length), 0, 0, 0);
     x86_dispatch_env(t);
 }
@@ -465,6 +481,10 @@ X86_HELPER(sysret, IR_VOID, X86_HELPER_SYSTEM, IR_I32);
 X86(sysret_instruction, "0F 07", "", "SYSCALL")
 void x86_sysret_instruction(X86Translator *t)
 {
+    if (is_refused_by_intel(t)) {
+        x86_undefined(t);
+        return;
+    }
     x86_call(t, &call_sysret, x86_const(t, 4, t->insn.operand_bytes), 0, 0, 0);
     x86_dispatch_env(t);
 }
@@ -478,6 +498,10 @@ X86_HELPER(sysenter, IR_VOID, X86_HELPER_SYSTEM);
 X86(sysenter_instruction, "0F 34", "", "SEP")
 void x86_sysenter_instruction(X86Translator *t)
 {
+    if (is_refused_by_amd(t)) {
+        x86_undefined(t);
+        return;
+    }
     x86_call(t, &call_sysenter, 0, 0, 0, 0);
     x86_dispatch_env(t);
 }
@@ -491,7 +515,9 @@ X86_HELPER(sysexit, IR_VOID, X86_HELPER_SYSTEM, IR_I32);
 X86(sysexit_instruction, "0F 35", "", "SEP")
 void x86_sysexit_instruction(X86Translator *t)
 {
-    if (!x86_not_privileged(t)) {
+    if (is_refused_by_amd(t)) {
+        x86_undefined(t);
+    } else if (!x86_not_privileged(t)) {
         x86_call(t, &call_sysexit, x86_const(t, 4, t->insn.operand_bytes), 0, 0, 0);
         x86_dispatch_env(t);
     }

@@ -223,7 +223,8 @@ static void load_registers(X86Cpu *cpu, const Task *task, bool wide, uint64_t ef
     for (unsigned i = 0; i < 8; i++) {
         cpu->gpr[i] = wide ? task->gpr[i] : (cpu->gpr[i] & 0xffff0000) | task->gpr[i];
     }
-    x86_set_eflags(cpu, eflags | EFLAGS_ONE, wide ? 0x3f7fd7 : 0x7fd7);
+    /* A task of 16 bits has the upper half clear, and so no virtual-8086 mode. */
+    x86_set_eflags(cpu, eflags | EFLAGS_ONE, 0x3f7fd7);
 }
 
 static void push_error_code(X86Cpu *cpu, bool wide, uint32_t error_code)
@@ -246,10 +247,10 @@ static uint64_t svm_info(X86TaskCause cause, bool has_error_code, uint32_t error
 }
 
 void x86_task_switch(X86Cpu *cpu, uint16_t selector, X86TaskCause cause, uint64_t next_eip,
-                     bool has_error_code, uint32_t error_code)
+                     uint64_t old_flags, bool has_error_code, uint32_t error_code)
 {
     bool nested = cause == X86_TASK_CALL || cause == X86_TASK_INTERRUPT;
-    uint64_t old_flags = x86_get_eflags(cpu), new_flags;
+    uint64_t new_flags;
     uint16_t old_tr = cpu->tr.selector;
     X86Descriptor d;
     bool wide;

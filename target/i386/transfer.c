@@ -161,14 +161,15 @@ static bool try_task(X86Cpu *cpu, uint16_t selector, const X86Descriptor *d, X86
     }
     if (type == TYPE_TASK_GATE) {
         check_gate_rights(cpu, selector, d);
-        x86_task_switch(cpu, (uint16_t)(d->raw >> 16), cause, next_eip, false, 0);
+        x86_task_switch(cpu, (uint16_t)(d->raw >> 16), cause, next_eip, x86_get_eflags(cpu), false,
+                        0);
         return true;
     }
     if (type == TYPE_TSS16 || type == TYPE_TSS32) {
         if (x86_dpl(d->flags) < MAX((unsigned)cpu->cpl, (unsigned)(selector & 3))) {
             selector_fault(cpu, X86_GP, selector);
         }
-        x86_task_switch(cpu, selector, cause, next_eip, false, 0);
+        x86_task_switch(cpu, selector, cause, next_eip, x86_get_eflags(cpu), false, 0);
         return true;
     }
     return false;
@@ -536,6 +537,9 @@ static void iret_to_vm86(X86Cpu *cpu, X86Stack *stack, const Frame *f)
     for (unsigned i = 0; i < G_N_ELEMENTS(order); i++) {
         selectors[i] = (uint16_t)x86_stack_pop(stack, 4);
     }
+    if (f->eip > 0xffff) {
+        x86_fault(cpu, X86_GP, 0);
+    }
     x86_set_eflags(cpu, f->eflags | EFLAGS_VM,
                    EFLAGS_STATUS | EFLAGS_TF | EFLAGS_IF | EFLAGS_DF | EFLAGS_IOPL | EFLAGS_NT |
                        EFLAGS_RF | EFLAGS_VM | EFLAGS_AC | EFLAGS_VIF | EFLAGS_VIP | EFLAGS_ID);
@@ -546,7 +550,7 @@ static void iret_to_vm86(X86Cpu *cpu, X86Stack *stack, const Frame *f)
         x86_load_segment(cpu, (X86SegmentName)order[i], selectors[i]);
     }
     cpu->gpr[X86_RSP] = (uint32_t)sp;
-    finish(cpu, (uint16_t)f->eip);
+    finish(cpu, f->eip);
 }
 
 static void iret_protected(X86Cpu *cpu, unsigned bytes)
@@ -585,6 +589,8 @@ void x86_interrupt_return(X86Cpu *cpu, unsigned bytes, uint64_t next_eip)
 {
     bool alone = cpu->mode & TCG_MODE_ONE;
 
+    /* Even if the instruction faults (SDM 3, 6.7.1). */
+    cpu->nmi_blocked = false;
     if (!(cpu->cr0 & CR0_PE) || (cpu->eflags & EFLAGS_VM)) {
         iret_real(cpu, bytes);
     } else if (cpu->eflags & EFLAGS_NT) {
@@ -592,13 +598,12 @@ void x86_interrupt_return(X86Cpu *cpu, unsigned bytes, uint64_t next_eip)
             x86_fault(cpu, X86_GP, 0);
         }
         x86_task_switch(cpu, (uint16_t)x86_load_system(cpu, cpu->tr.base, 2), X86_TASK_IRET,
-                        next_eip, false, 0);
+                        next_eip, x86_get_eflags(cpu), false, 0);
     } else {
         iret_protected(cpu, bytes);
     }
     /* Of other units nobody asks, and RF makes the next instruction one that is executed alone. */
     cpu->resume_loaded = alone && (cpu->eflags & EFLAGS_RF);
-    cpu->nmi_blocked = false;
     x86_check_interrupts(cpu);
 }
 

@@ -152,13 +152,14 @@ static void put_handler(X86Rig *rig, uint32_t at, unsigned vector, bool wide)
     /* mov al, vector; mov dx, END_PORT; out dx, al; jmp . */
     const uint8_t end[] = { 0xb0, (uint8_t)vector, 0x66, 0xba, 0xf4, 0x05, 0xee, 0xeb, 0xfe };
 
-    /* mov [SEEN], rsp */
+    /* mov ss:[SEEN], rsp */
     if (wide) {
         memcpy(p, (uint8_t[]){ 0x48, 0x89, 0x24, 0x25 }, 4);
         p += 4;
     } else {
-        memcpy(p, (uint8_t[]){ 0x89, 0x25 }, 2);
-        p += 2;
+        memcpy(p, (uint8_t[]){ 0x36, 0x89, 0x25 },
+               3); /* from virtual-8086 mode only SS is loaded */
+        p += 3;
     }
     store_le32(p, at + SEEN);
     memcpy(p + 4, end, sizeof end);
