@@ -160,6 +160,10 @@ static const struct {
       "set.i64 @x0 %4\ngoto imm=4\n",
       "%1 = get.i64 @x0\n%2 = const.i64 imm=8\n%3 = add.i64 %1 %2 sub=4\n%4 = ld.i64 %3 esz=3\n"
       "set.i64 @x0 %4\ngoto imm=4\n" },
+    { "fold: a lane that is put where it is", opt_fold,
+      "%1 = get.v128 @v0\n%2 = vinslane.v128 %1 %1 esz=3 imm=1 aux=1\n"
+      "%3 = vinslane.v128 %2 %2 esz=3 imm=1\nset.v128 @v0 %3\ngoto imm=4\n",
+      "%1 = get.v128 @v0\n%3 = vinslane.v128 %1 %1 esz=3 imm=1\nset.v128 @v0 %3\ngoto imm=4\n" },
     { "dead sets: set again before anything sees it", opt_dead_sets,
       "%1 = get.i64 @x0\nset.i64 @x1 %1\n%2 = not.i64 %1\nset.i64 @x1 %2\ngoto imm=4\n",
       "%1 = get.i64 @x0\n%2 = not.i64 %1\nset.i64 @x1 %2\ngoto imm=4\n" },

@@ -350,6 +350,12 @@ static void fold_op(Folder *f, unsigned i)
             opt_remove(op);
         }
         break;
+    case IR_OP_vinslane:
+        if (op->args[0] == op->args[1] && op->imm == op->aux) {
+            f->replacement[i] = op->args[0];
+            opt_remove(op);
+        }
+        break;
     case IR_OP_zext:
         fold_zext(f, i);
         break;

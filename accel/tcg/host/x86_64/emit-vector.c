@@ -528,6 +528,24 @@ static void emit_insert(Emitter *e, const IrOp *op)
     emitter_finish(e, to);
 }
 
+/* The lane's own place, or another one of two: an instruction each. */
+static bool insert_directly(Emitter *e, unsigned esz, unsigned lane, unsigned from, int to, int a,
+                            int b)
+{
+    if (esz == 2) {
+        vec3_imm(e, OP_INSERTPS, to, a, b, from << 6 | lane << 4);
+    } else if (lane == from) {
+        vec3_imm(e, OP_PBLENDW, to, a, b, ((1u << (1u << (esz - 1))) - 1) << (lane << (esz - 1)));
+    } else if (esz == 3 && lane) {
+        vec3(e, OP_PUNPCKLQDQ, to, a, b);
+    } else if (esz == 3) {
+        vec3(e, OP_PUNPCKHQDQ, to, b, a);
+    } else {
+        return false;
+    }
+    return true;
+}
+
 static void emit_insert_lane(Emitter *e, const IrOp *op)
 {
     unsigned lane = (unsigned)op->imm, from = (unsigned)op->aux;
@@ -541,11 +559,9 @@ static void emit_insert_lane(Emitter *e, const IrOp *op)
     if (op->esz == 0) {
         lane_instruction(e, extract_ops[0], false, b, 0, value, from);
         insert_lane(e, 0, lane, to, a, value);
-    } else if (op->esz == 2) {
-        vec3_imm(e, V663A(0x21), to, a, b, from << 6 | lane << 4); /* insertps */
-    } else {
+    } else if (!insert_directly(e, op->esz, lane, from, to, a, b)) {
         duplicate_lane(e, op->esz, from, VTMP1, b);
-        vec3_imm(e, OP_PBLENDW, to, a, VTMP1, op->esz == 1 ? 1u << lane : lane ? 0xf0 : 0x0f);
+        vec3_imm(e, OP_PBLENDW, to, a, VTMP1, 1u << lane);
     }
     emitter_finish(e, to);
 }

@@ -19,6 +19,7 @@ enum {
     OP_PXOR = V66(0xef),
     OP_PSHUFB = V6638(0x00),
     OP_PSHUFD = V66(0x70),
+    OP_INSERTPS = V663A(0x21),
     OP_PALIGNR = V663A(0x0f),
     OP_PBLENDW = V663A(0x0e),
     OP_PCMPGTQ = V6638(0x37),
