@@ -15,6 +15,8 @@ void x86_put_cr4(X86Cpu *cpu, uint64_t value);
 /* The bits that the model lets be set. */
 uint64_t x86_cr4_mask(const X86Cpu *cpu);
 uint64_t x86_efer_mask(const X86Cpu *cpu);
+/* Whether all eight are types of memory that a PAT may have. */
+bool x86_is_pat(uint64_t value);
 void x86_set_dr(X86Cpu *cpu, unsigned n, uint64_t value);
 /* Whether DR7 enables a breakpoint on instructions. */
 bool x86_instruction_breaks(const X86Cpu *cpu);

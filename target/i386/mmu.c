@@ -322,7 +322,12 @@ static bool is_reserved(const Walk *w, uint64_t entry, unsigned level, bool leaf
     }
     if (level >= 4 || (level == 3 && !leaf && !x86_has(cpu, X86_FEATURE_PDPE1GB))) {
         reserved |= PTE_PS;
-    } else if (leaf && level > 1) {
+    }
+    if (level >= 3 && !leaf && x86_vendor_is_amd(cpu)) {
+        /* Others ignore it where no page is. */
+        reserved |= PTE_G;
+    }
+    if (leaf && level > 1) {
         /* Bit 12 is the PAT bit. */
         reserved |= bits_mask(12 + 9 * (level - 1)) & ~bits_mask(13);
     }
@@ -392,7 +397,7 @@ static int walk_once(Walk *w, TcgMapping *mapping)
 
 static bool walk_tables(Walk *w, TcgMapping *mapping)
 {
-    bool smep = w->nested == X86_NOT_NESTED && (w->cr4 & CR4_SMEP);
+    bool smep = w->cr4 & CR4_SMEP;
     bool fetch_bit = w->access == TCG_FETCH && ((w->efer & EFER_NXE) || smep) && (w->cr4 & CR4_PAE);
     int result;
 

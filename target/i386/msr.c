@@ -141,9 +141,14 @@ static bool are_types(uint64_t value, unsigned types)
     return true;
 }
 
-static bool check_pat(const X86Cpu *cpu, unsigned n, uint64_t value)
+bool x86_is_pat(uint64_t value)
 {
     return are_types(value, PAT_TYPES);
+}
+
+static bool check_pat(const X86Cpu *cpu, unsigned n, uint64_t value)
+{
+    return x86_is_pat(value);
 }
 
 /* AMD's have two bits beside each type that say whether DRAM answers, once SYSCFG lets them be set (APM 2, 7.9.1). */

@@ -63,6 +63,7 @@ static const struct {
     { x86_clts, SVM_EXIT_WRITE_CR + 0, true },
     { x86_smsw, SVM_EXIT_READ_CR + 0, false },
     { x86_lmsw, SVM_EXIT_WRITE_CR + 0, true },
+    { x86_lmsw, SVM_EXIT_CR0_SELECTED, true }, /* whatever it changes */
     { x86_monitor, SVM_EXIT_MONITOR, true },
     { x86_mwait, SVM_EXIT_MWAIT, true },
     { x86_xsetbv, SVM_EXIT_XSETBV, true },

@@ -61,7 +61,7 @@ enum {
 };
 
 /* The virtual interrupt's quadword. */
-#define V_TPR         UINT64_C(0xff)
+#define V_TPR         UINT64_C(0xf)
 #define V_IRQ         UINT64_C(0x100)
 #define V_GIF         UINT64_C(0x200)
 #define V_PRIORITY    UINT64_C(0xf0000)
@@ -69,6 +69,9 @@ enum {
 #define V_MASKING     UINT64_C(0x1000000)
 #define V_GIF_ENABLED UINT64_C(0x2000000)
 enum { V_PRIORITY_SHIFT = 16, V_VECTOR_SHIFT = 32 };
+
+/* A bit per port, and those of the last ones' wider accesses; two bits per MSR. */
+enum { IO_MAP_BYTES = 0x2001, MSR_MAP_BYTES = 0x2000 };
 
 enum { TLB_FLUSH_ALL = 1, TLB_FLUSH_GUEST = 3, TLB_FLUSH_GUEST_LOCAL = 7 };
 
@@ -115,14 +118,26 @@ static void put_segment(Vmcb *vmcb, unsigned offset, const X86Segment *s)
     put(vmcb, offset + 8, 8, s->base);
 }
 
-static X86Segment get_segment(const Vmcb *vmcb, unsigned offset)
+/* Bases that are not canonical are made so, by as many bits as the processor has. */
+static uint64_t get_base(const X86Cpu *cpu, const Vmcb *vmcb, unsigned offset)
+{
+    return (uint64_t)bits_sign_extend(get(vmcb, offset, 8), cpu->virt_bits);
+}
+
+static X86TableRegister get_table(const X86Cpu *cpu, const Vmcb *vmcb, unsigned offset)
+{
+    return (X86TableRegister){ get_base(cpu, vmcb, offset + 8),
+                               (uint32_t)get(vmcb, offset + 4, 4) };
+}
+
+static X86Segment get_segment(const X86Cpu *cpu, const Vmcb *vmcb, unsigned offset)
 {
     uint32_t flags = (uint32_t)get(vmcb, offset + 2, 2);
 
     return (X86Segment){ .selector = (uint16_t)get(vmcb, offset, 2),
                          .flags = (flags & 0xff) << 8 | (flags & 0xf00) << 12,
                          .limit = (uint32_t)get(vmcb, offset + 4, 4),
-                         .base = get(vmcb, offset + 8, 8) };
+                         .base = get_base(cpu, vmcb, offset + 8) };
 }
 
 /* VMRUN and #VMEXIT move ES, CS, SS and DS; the other segments are VMLOAD's and VMSAVE's. */
@@ -154,6 +169,15 @@ static bool has_watchpoints(const X86Cpu *cpu)
     return cpu->dr[7] & 0xff;
 }
 
+/* In real and virtual-8086 mode it does not count what is there. */
+static uint8_t get_cpl(const Vmcb *vmcb)
+{
+    if (!(get(vmcb, CR0, 8) & CR0_PE)) {
+        return 0;
+    }
+    return get(vmcb, RFLAGS, 8) & EFLAGS_VM ? 3 : get(vmcb, CPL, 1) & 3;
+}
+
 /* Contexts are told apart by all that translations depend on, but watchpoints. */
 static void get_state(const Vmcb *vmcb, X86Cpu *cpu)
 {
@@ -166,13 +190,16 @@ static void get_state(const Vmcb *vmcb, X86Cpu *cpu)
     cpu->cr2 = get(vmcb, CR2, 8);
     cpu->dr[6] = (get(vmcb, DR6, 8) & 0xe00f) | DR6_FIXED;
     cpu->dr[7] = (get(vmcb, DR7, 8) & 0xffff2bff) | DR7_FIXED;
-    cpu->gdtr = (X86TableRegister){ get(vmcb, GDTR + 8, 8), (uint32_t)get(vmcb, GDTR + 4, 4) };
-    cpu->idtr = (X86TableRegister){ get(vmcb, IDTR + 8, 8), (uint32_t)get(vmcb, IDTR + 4, 4) };
-    cpu->cpl = (uint8_t)get(vmcb, CPL, 1) & 3;
+    cpu->gdtr = get_table(cpu, vmcb, GDTR);
+    cpu->idtr = get_table(cpu, vmcb, IDTR);
+    cpu->cpl = get_cpl(vmcb);
     x86_set_eflags(cpu, get(vmcb, RFLAGS, 8), UINT64_C(0x3f7fd7));
     for (unsigned i = X86_ES; i <= X86_DS; i++) {
-        X86Segment s = get_segment(vmcb, SEGMENTS + 16 * i);
+        X86Segment s = get_segment(cpu, vmcb, SEGMENTS + 16 * i);
 
+        if (i == X86_CS && x86_long_mode(cpu) && (s.flags & X86_SEG_L)) {
+            s.base = 0; /* 64-bit code has none */
+        }
         x86_set_segment(cpu, (X86SegmentName)i, s.selector, s.base, s.limit, s.flags);
     }
     for (unsigned i = X86_FS; i <= X86_GS; i++) {
@@ -196,12 +223,22 @@ static void load_directory_pointers(X86Cpu *cpu)
     }
 }
 
-/* What may not be run (APM 2, 15.5.1). */
-static bool is_valid(const X86Cpu *cpu, const Vmcb *vmcb)
+/* Whole pages. */
+static uint64_t get_map(const Vmcb *vmcb, unsigned offset)
+{
+    return get(vmcb, offset, 8) & ~UINT64_C(0xfff);
+}
+
+static bool has_intercept(const Vmcb *vmcb, unsigned code)
+{
+    return get(vmcb, INTERCEPTS + code / 32 * 4, 4) >> code % 32 & 1;
+}
+
+/* The guest's registers (APM 2, 15.5.1). */
+static bool is_state_valid(const X86Cpu *cpu, const Vmcb *vmcb)
 {
     uint64_t efer = get(vmcb, EFER, 8), cr0 = get(vmcb, CR0, 8), cr4 = get(vmcb, CR4, 8);
-    uint32_t asid = (uint32_t)get(vmcb, GUEST_ASID, 4);
-    X86Segment cs = get_segment(vmcb, SEGMENTS + 16 * X86_CS);
+    X86Segment cs = get_segment(cpu, vmcb, SEGMENTS + 16 * X86_CS);
     bool long_paging = (efer & EFER_LME) && (cr0 & CR0_PG);
 
     return (efer & EFER_SVME) && !(efer & ~x86_efer_mask(cpu)) && !(cr0 >> 32) &&
@@ -209,8 +246,52 @@ static bool is_valid(const X86Cpu *cpu, const Vmcb *vmcb)
            !(get(vmcb, DR6, 8) >> 32) && !(get(vmcb, DR7, 8) >> 32) &&
            !(long_paging && (!(cr4 & CR4_PAE) || !(cr0 & CR0_PE))) &&
            !(long_paging && (cs.flags & X86_SEG_L) && (cs.flags & X86_SEG_B)) &&
-           !(long_paging && (get(vmcb, CR3, 8) & ~bits_mask(cpu->phys_bits))) && asid != 0 &&
-           asid < X86_SVM_ASIDS && (get(vmcb, INTERCEPTS + 0x10, 4) & 1);
+           !(long_paging && (get(vmcb, CR3, 8) & ~bits_mask(cpu->phys_bits)));
+}
+
+/* The last byte of a map that is asked for lies below the last physical address (APM 2, 15.10.1, 15.11). */
+static bool is_map_valid(const X86Cpu *cpu, const Vmcb *vmcb, unsigned code, unsigned offset,
+                         unsigned bytes)
+{
+    return !has_intercept(vmcb, code) ||
+           get_map(vmcb, offset) < bits_mask(cpu->phys_bits) + 1 - bytes;
+}
+
+/* Of exceptions, the vectors that are some: an NMI is none (APM 2, 15.20). */
+static bool is_event_valid(const Vmcb *vmcb)
+{
+    uint64_t event = get(vmcb, EVENT, 8);
+    unsigned type = event >> SVM_EVENT_TYPE_SHIFT & 7, vector = event & 0xff;
+
+    if (!(event & SVM_EVENT_VALID)) {
+        return true;
+    }
+    return type == SVM_EVENT_EXCEPTION
+               ? vector < 32 && vector != X86_NMI
+               : type == SVM_EVENT_INTR || type == SVM_EVENT_NMI || type == SVM_EVENT_SOFTWARE;
+}
+
+static bool wants_nested_paging(const X86Cpu *cpu, const Vmcb *vmcb)
+{
+    return x86_has(cpu, X86_FEATURE_NPT) && (get(vmcb, NESTED_ENABLE, 8) & 1);
+}
+
+/* APM 2, 15.25.3 and 15.25.4. */
+static bool is_nested_paging_valid(const X86Cpu *cpu, const Vmcb *vmcb)
+{
+    return !wants_nested_paging(cpu, vmcb) ||
+           ((cpu->cr0 & CR0_PG) && !(get(vmcb, NESTED_CR3, 8) & ~bits_mask(cpu->phys_bits)) &&
+            x86_is_pat(get(vmcb, GUEST_PAT, 8)));
+}
+
+static bool is_valid(const X86Cpu *cpu, const Vmcb *vmcb)
+{
+    uint32_t asid = (uint32_t)get(vmcb, GUEST_ASID, 4);
+
+    return asid != 0 && asid < X86_SVM_ASIDS && has_intercept(vmcb, SVM_EXIT_VMRUN) &&
+           is_state_valid(cpu, vmcb) && is_event_valid(vmcb) && is_nested_paging_valid(cpu, vmcb) &&
+           is_map_valid(cpu, vmcb, SVM_EXIT_IO, IO_MAP, IO_MAP_BYTES) &&
+           is_map_valid(cpu, vmcb, SVM_EXIT_MSR, MSR_MAP, MSR_MAP_BYTES);
 }
 
 static void get_control(X86Cpu *cpu, const Vmcb *vmcb)
@@ -218,12 +299,12 @@ static void get_control(X86Cpu *cpu, const Vmcb *vmcb)
     X86Svm *svm = &cpu->svm;
 
     memcpy(svm->intercepts, vmcb->bytes + INTERCEPTS, sizeof svm->intercepts);
-    svm->io_map = get(vmcb, IO_MAP, 8) & ~UINT64_C(0xfff);
-    svm->msr_map = get(vmcb, MSR_MAP, 8) & ~UINT64_C(0xfff);
+    svm->io_map = get_map(vmcb, IO_MAP);
+    svm->msr_map = get_map(vmcb, MSR_MAP);
     svm->tsc_offset = get(vmcb, TSC_OFFSET, 8);
     svm->asid = (uint32_t)get(vmcb, GUEST_ASID, 4);
     svm->virtual_interrupt = get(vmcb, VIRTUAL_INTERRUPT, 8);
-    svm->nested_paging = x86_has(cpu, X86_FEATURE_NPT) && (get(vmcb, NESTED_ENABLE, 8) & 1);
+    svm->nested_paging = wants_nested_paging(cpu, vmcb);
     svm->nested_cr3 = get(vmcb, NESTED_CR3, 8);
 }
 
@@ -253,6 +334,7 @@ void x86_svm_run(X86Cpu *cpu, uint64_t address, uint64_t next_eip)
 {
     Vmcb vmcb, host;
     uint64_t event;
+    bool alone;
 
     read_vmcb(cpu, address, &vmcb);
     if (!is_valid(cpu, &vmcb)) {
@@ -270,7 +352,11 @@ void x86_svm_run(X86Cpu *cpu, uint64_t address, uint64_t next_eip)
     cpu->svm.host_if = cpu->eflags & EFLAGS_IF;
     get_control(cpu, &vmcb);
     cpu->svm.guest = cpu->svm.gif = true;
+    /* The host's trap waits for the exit. */
+    cpu->step_settled = cpu->eflags & EFLAGS_TF;
+    alone = cpu->mode & TCG_MODE_ONE;
     get_state(&vmcb, cpu);
+    cpu->resume_loaded = alone && (cpu->eflags & EFLAGS_RF);
     if (cpu->svm.nested_paging) {
         cpu->pat = get(&vmcb, GUEST_PAT, 8);
     }
@@ -331,7 +417,7 @@ void x86_svm_exit(X86Cpu *cpu, int64_t code, uint64_t info1, uint64_t info2, uin
     put(&host, CPL, 1, 0);
     put(&host, DR7, 8, DR7_FIXED);
     put(&host, CR0, 8, get(&host, CR0, 8) | CR0_PE);
-    put(&host, RFLAGS, 8, get(&host, RFLAGS, 8) & ~(uint64_t)EFLAGS_VM);
+    put(&host, RFLAGS, 8, get(&host, RFLAGS, 8) & ~(uint64_t)(EFLAGS_VM | EFLAGS_RF));
     /* The host's CR2 and DR6 are not kept. */
     put(&host, CR2, 8, cpu->cr2);
     put(&host, DR6, 8, cpu->dr[6]);
@@ -339,6 +425,10 @@ void x86_svm_exit(X86Cpu *cpu, int64_t code, uint64_t info1, uint64_t info2, uin
     cpu->pat = get(&host, GUEST_PAT, 8);
     load_directory_pointers(cpu);
     x86_update_context(cpu);
+    if (cpu->eflags & EFLAGS_TF) {
+        /* VMRUN is over. */
+        x86_debug_trap(cpu, DR6_BS);
+    }
     x86_request_exit(cpu);
 }
 
@@ -400,7 +490,7 @@ bool x86_svm_has_own_tpr(const X86Cpu *cpu)
 
 uint64_t x86_svm_tpr(const X86Cpu *cpu)
 {
-    return cpu->svm.virtual_interrupt & 0xf;
+    return cpu->svm.virtual_interrupt & V_TPR;
 }
 
 void x86_svm_set_tpr(X86Cpu *cpu, uint64_t value)
@@ -426,17 +516,17 @@ void x86_svm_load(X86Cpu *cpu, uint64_t address)
 
     read_vmcb(cpu, address, &vmcb);
     for (unsigned i = X86_FS; i <= X86_GS; i++) {
-        X86Segment s = get_segment(&vmcb, SEGMENTS + 16 * i);
+        X86Segment s = get_segment(cpu, &vmcb, SEGMENTS + 16 * i);
 
         x86_set_segment(cpu, (X86SegmentName)i, s.selector, s.base, s.limit, s.flags);
     }
-    cpu->tr = get_segment(&vmcb, TR);
-    cpu->ldtr = get_segment(&vmcb, LDTR);
+    cpu->tr = get_segment(cpu, &vmcb, TR);
+    cpu->ldtr = get_segment(cpu, &vmcb, LDTR);
     cpu->star = get(&vmcb, STAR, 8);
     cpu->lstar = get(&vmcb, LSTAR, 8);
     cpu->cstar = get(&vmcb, CSTAR, 8);
     cpu->sfmask = get(&vmcb, SFMASK, 4);
-    cpu->kernel_gs_base = get(&vmcb, KERNEL_GS_BASE, 8);
+    cpu->kernel_gs_base = get_base(cpu, &vmcb, KERNEL_GS_BASE);
     cpu->sysenter_cs = get(&vmcb, SYSENTER_CS, 2);
     cpu->sysenter_esp = get(&vmcb, SYSENTER_ESP, 8);
     cpu->sysenter_eip = get(&vmcb, SYSENTER_EIP, 8);

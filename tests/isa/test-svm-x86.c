@@ -189,7 +189,20 @@ static void test_instructions(void)
           SVM_EXIT_CR0_SELECTED,
           SVM_EXIT_CR0_SELECTED,
           UINT64_C(1) << 63 | 1 },
+        /* LMSW has that of CR0 whatever it changes. */
+        { { 0x0f, 0x01, 0xf0 }, 3, SVM_EXIT_CR0_SELECTED, SVM_EXIT_CR0_SELECTED, 0 },
+        { { 0x0f, 0x01, 0xf0 }, 3, SVM_EXIT_WRITE_CR + 0, SVM_EXIT_WRITE_CR + 0, 0 },
+        { { 0x0f, 0x06 }, 0, SVM_EXIT_CR0_SELECTED, SVM_EXIT_HLT, 0 },
         { { 0x0f, 0x21, 0xf8 }, 3, SVM_EXIT_READ_DR + 7, SVM_EXIT_READ_DR + 7, UINT64_C(1) << 63 },
+        /* Exit codes are those of the numbers, aliases too. */
+        { { 0x0f, 0x23, 0xe0 },
+          3,
+          SVM_EXIT_WRITE_DR + 4,
+          SVM_EXIT_WRITE_DR + 4,
+          UINT64_C(1) << 63 },
+        { { 0x0f, 0xaa }, 2, SVM_EXIT_RSM, SVM_EXIT_RSM, 0 },
+        { { 0x0f, 0xaa }, 0, SVM_EXIT_EXCEPTION + X86_UD, SVM_EXIT_EXCEPTION + X86_UD, 0 },
+        { { 0x0f, 0x01, 0xda }, 3, SVM_EXIT_VMLOAD, SVM_EXIT_VMLOAD, 0 },
         { { 0x0f, 0x01, 0x38 }, 3, SVM_EXIT_INVLPG, SVM_EXIT_INVLPG, 0 },
         { { 0x0f, 0x08 }, 2, SVM_EXIT_INVD, SVM_EXIT_INVD, 0 },
         { { 0x0f, 0x09 }, 2, SVM_EXIT_WBINVD, SVM_EXIT_WBINVD, 0 },
@@ -341,6 +354,24 @@ static void test_interrupts(void)
     g_assert_cmphex(field(&rig, STATE_RIP), ==, GUEST + 3);
     x86_rig_close(&rig);
 
+    /* In a shadow that VMRUN brings it waits for an instruction more. */
+    open_rig(&rig);
+    set_field(&rig, VIRTUAL_INTERRUPT, pending);
+    set_field(&rig, SHADOW, 1);
+    set_field(&rig, STATE_RFLAGS, EFLAGS_ONE | EFLAGS_IF);
+    run(&rig, code, sizeof code);
+    g_assert_cmphex(field(&rig, EXIT_CODE), ==, SVM_EXIT_HLT);
+    g_assert_cmphex(load_le64(rig.ram + STACK - 0x100 - 5 * 8), ==, GUEST + 1);
+    g_assert_cmphex(field(&rig, SHADOW), ==, 0);
+    x86_rig_close(&rig);
+
+    /* Only four bits of the virtual TPR count. */
+    open_rig(&rig);
+    set_field(&rig, VIRTUAL_INTERRUPT, (pending & ~UINT64_C(0xf0000)) | 8 << 16 | 0xf7);
+    run(&rig, code, sizeof code);
+    g_assert_cmphex(field(&rig, STATE_RIP), ==, HANDLER + 8);
+    x86_rig_close(&rig);
+
     /* With the global flag clear they wait for VMRUN, which sets it. */
     for (unsigned kind = 0; kind < 2; kind++) {
         open_rig(&rig);
@@ -374,6 +405,15 @@ static void test_invalid(void)
         { STATE_CR0, UINT64_C(1) << 32 | CR0_PE },
         { INTERCEPTS + 0x10, 0 },
         { 0x548, CR4_PAE | UINT64_C(1) << 40 },
+        { STATE_EFER, EFER_SVME | EFER_LME | EFER_LMA | 1 << 9 },
+        { 0x550, UINT64_C(1) << 52 | (X86_RIG_RAM_BYTES - 0x10000) },
+        { 0x560, UINT64_C(1) << 32 | DR7_FIXED },
+        { 0x568, UINT64_C(1) << 63 | DR6_FIXED },
+        /* Events: an NMI is no exception, nor are vectors from 32 on; types that are not defined. */
+        { EVENT, SVM_EVENT_VALID | SVM_EVENT_EXCEPTION << SVM_EVENT_TYPE_SHIFT | X86_NMI },
+        { EVENT, SVM_EVENT_VALID | SVM_EVENT_EXCEPTION << SVM_EVENT_TYPE_SHIFT | 32 },
+        { EVENT, SVM_EVENT_VALID | 1 << SVM_EVENT_TYPE_SHIFT | X86_DE },
+        { EVENT, SVM_EVENT_VALID | 5 << SVM_EVENT_TYPE_SHIFT | X86_DE },
     };
     X86Rig rig;
 
@@ -409,6 +449,169 @@ static void test_general_detect(void)
     x86_rig_close(&rig);
 }
 
+/* Maps lie below the last physical address. The lowest bits of where they are do not count; without their intercept nothing does. */
+static void test_map_places(void)
+{
+    static const struct {
+        unsigned offset, code, below_end;
+        bool valid;
+    } cases[] = {
+        { 0x48, SVM_EXIT_MSR, 0x3000, true },   { 0x48, SVM_EXIT_MSR, 0x2001, true },
+        { 0x48, SVM_EXIT_MSR, 0x2000, false },  { 0x48, SVM_EXIT_MSR, 0x1000, false },
+        { 0x48, SVM_EXIT_CPUID, 0x1000, true }, { 0x40, SVM_EXIT_IO, 0x3000, true },
+        { 0x40, SVM_EXIT_IO, 0x2002, true },    { 0x40, SVM_EXIT_IO, 0x2000, false },
+        { 0x40, SVM_EXIT_IO, 0x1000, false },   { 0x40, SVM_EXIT_CPUID, 0x1000, true },
+    };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+        X86Rig rig;
+
+        open_rig(&rig);
+        intercept(&rig, cases[i].code);
+        set_field(&rig, cases[i].offset, (UINT64_C(1) << rig.cpu->phys_bits) - cases[i].below_end);
+        run(&rig, "\xf4", 1);
+        g_assert_cmphex(field(&rig, EXIT_CODE), ==, cases[i].valid ? SVM_EXIT_HLT : UINT64_MAX);
+        x86_rig_close(&rig);
+    }
+}
+
+/* With nested tables there is more that must be right: their place, and the types of the guest's memory. */
+static void test_invalid_nested(void)
+{
+    static const struct {
+        unsigned offset;
+        uint64_t value;
+    } cases[] = {
+        { NESTED_CR3, UINT64_C(1) << 52 | NESTED },
+        { 0x668, UINT64_C(0x0007040600070402) },
+        { 0x668, UINT64_C(0x8007040600070406) },
+    };
+    X86Rig rig;
+
+    for (unsigned nested = 0; nested < 2; nested++) {
+        for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+            open_rig(&rig);
+            fill_nested(&rig);
+            set_field(&rig, NESTED_ENABLE, nested);
+            set_field(&rig, cases[i].offset, cases[i].value);
+            run(&rig, "\xf4", 1);
+            g_assert_cmphex(field(&rig, EXIT_CODE), ==, nested ? UINT64_MAX : SVM_EXIT_HLT);
+            x86_rig_close(&rig);
+        }
+    }
+}
+
+/* VMLOAD extends the sign of bases, so that VMSAVE's are canonical; VMRUN takes any. */
+static void test_canonical(void)
+{
+    /* vmload; vmsave; mov edx, END_PORT; out dx, al */
+    static const uint8_t host[] = {
+        0x0f, 0x01, 0xda, 0x0f, 0x01, 0xdb, 0xba, 0xf4, 0x05, 0, 0, 0xee
+    };
+    static const uint16_t loaded[] = { 0x448, 0x458, 0x478, 0x498, 0x620 };
+    static const uint16_t run_with[] = { 0x408, 0x418, 0x428, 0x438, 0x468, 0x488 };
+    const uint64_t base = UINT64_C(0x5400000012345678);
+    X86Rig rig;
+
+    open_rig(&rig);
+    for (unsigned i = 0; i < G_N_ELEMENTS(loaded); i++) {
+        set_field(&rig, loaded[i], base | (uint64_t)(i & 1) << (rig.cpu->virt_bits - 1));
+    }
+    memcpy(rig.ram + HOST, host, sizeof host);
+    x86_rig_run(&rig, HOST);
+    for (unsigned i = 0; i < G_N_ELEMENTS(loaded); i++) {
+        uint64_t value = base | (uint64_t)(i & 1) << (rig.cpu->virt_bits - 1);
+
+        g_assert_cmphex(field(&rig, loaded[i]), ==,
+                        (uint64_t)bits_sign_extend(value, rig.cpu->virt_bits));
+    }
+    x86_rig_close(&rig);
+    open_rig(&rig);
+    for (unsigned i = 0; i < G_N_ELEMENTS(run_with); i++) {
+        set_field(&rig, run_with[i], base);
+    }
+    run(&rig, "\xf4", 1);
+    g_assert_cmphex(field(&rig, EXIT_CODE), ==, SVM_EXIT_HLT);
+    x86_rig_close(&rig);
+}
+
+/* A host that steps has its trap when the guest has been left, behind VMRUN; a guest that steps, behind its first instruction. */
+static void test_steps(void)
+{
+    /* mov [SEEN], rsp; mov edx, END_PORT; out dx, al; jmp . */
+    static const uint8_t handler[] = { 0x48, 0x89, 0x24, 0x25, 0, SEEN >> 8, 0,    0,
+                                       0xba, 0xf4, 0x05, 0,    0, 0xee,      0xeb, 0xfe };
+    uint8_t *frame;
+    X86Rig rig;
+
+    for (unsigned invalid = 0; invalid < 2; invalid++) {
+        open_rig(&rig);
+        rig.cpu->idtr = (X86TableRegister){ IDT, 0xfff };
+        rig.cpu->gdtr = (X86TableRegister){ GDT, 0xffff };
+        rig.cpu->eflags |= EFLAGS_TF;
+        memcpy(rig.ram + HANDLER, handler, sizeof handler);
+        if (invalid) {
+            store_le32(rig.ram + VMCB + ASID, 0);
+        }
+        memcpy(rig.ram + GUEST, "\x90\xf4", 2);
+        x86_rig_run(&rig, HOST);
+        g_assert_cmphex(field(&rig, EXIT_CODE), ==, invalid ? UINT64_MAX : SVM_EXIT_HLT);
+        if (!invalid) {
+            g_assert_cmphex(field(&rig, STATE_RIP), ==, GUEST + 1);
+        }
+        frame = rig.ram + load_le64(rig.ram + SEEN);
+        g_assert_cmphex(load_le64(frame), ==, HOST + 3);
+        g_assert_cmphex(load_le64(frame + 16) & EFLAGS_TF, ==, EFLAGS_TF);
+        g_assert_cmphex(rig.cpu->dr[6] & DR6_BS, ==, DR6_BS);
+        x86_rig_close(&rig);
+    }
+    open_rig(&rig);
+    set_field(&rig, STATE_RFLAGS, EFLAGS_ONE | EFLAGS_TF);
+    run(&rig, "\x90\xf4", 2);
+    g_assert_cmphex(field(&rig, EXIT_CODE), ==, SVM_EXIT_HLT);
+    g_assert_cmphex(field(&rig, STATE_RIP), ==, HANDLER + 8);
+    g_assert_cmphex(load_le64(rig.ram + load_le64(rig.ram + SEEN)), ==, GUEST + 1);
+    x86_rig_close(&rig);
+}
+
+/* What nested tables may not have; a fetch says so when the host's NX or SMEP would. */
+static void test_nested_errors(void)
+{
+    enum { ROOT = NESTED, POINTERS = NESTED + 0x1000, LEAF = NESTED + 0x3000 + 8 * (GUEST >> 12) };
+    static const struct {
+        uint32_t at;
+        uint64_t bits;
+        bool nx, smep;
+        uint64_t info_1;
+    } cases[] = {
+        { LEAF, UINT64_C(1) << 63, true, false, UINT64_C(0x100000015) },
+        { LEAF, UINT64_C(1) << 63, false, false, UINT64_C(0x10000000d) },
+        { LEAF, UINT64_C(1) << 63, false, true, UINT64_C(0x10000001d) },
+        { LEAF, UINT64_C(1) << 51, true, true, UINT64_C(0x10000001d) },
+        { ROOT, UINT64_C(1) << 8, true, false, UINT64_C(0x20000000f) },
+        { POINTERS, UINT64_C(1) << 8, true, false, UINT64_C(0x20000000f) },
+        { ROOT, UINT64_C(1) << 7, true, true, UINT64_C(0x20000000f) },
+    };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+        X86Rig rig;
+        uint8_t *entry;
+
+        open_rig(&rig);
+        fill_nested(&rig);
+        rig.cpu->efer &= ~EFER_NXE;
+        rig.cpu->efer |= cases[i].nx ? EFER_NXE : 0;
+        rig.cpu->cr4 |= cases[i].smep ? CR4_SMEP : 0;
+        rig.ram[rig.cpu->cr3] &= (uint8_t)~X86_PF_U; /* supervisor's code */
+        entry = rig.ram + cases[i].at;
+        store_le64(entry, load_le64(entry) | cases[i].bits);
+        run(&rig, "\xf4", 1);
+        g_assert_cmphex(field(&rig, EXIT_CODE), ==, SVM_EXIT_NESTED_FAULT);
+        g_assert_cmphex(field(&rig, INFO_1), ==, cases[i].info_1);
+        x86_rig_close(&rig);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -420,5 +623,10 @@ int main(int argc, char **argv)
     g_test_add_func("/svm-x86/interrupts", test_interrupts);
     g_test_add_func("/svm-x86/invalid", test_invalid);
     g_test_add_func("/svm-x86/general-detect", test_general_detect);
+    g_test_add_func("/svm-x86/map-places", test_map_places);
+    g_test_add_func("/svm-x86/invalid-nested", test_invalid_nested);
+    g_test_add_func("/svm-x86/canonical", test_canonical);
+    g_test_add_func("/svm-x86/steps", test_steps);
+    g_test_add_func("/svm-x86/nested-errors", test_nested_errors);
     return g_test_run();
 }

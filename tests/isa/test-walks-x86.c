@@ -178,6 +178,9 @@ static uint64_t reserved_bits(const Walks *t, unsigned level, bool large)
     } else if (level >= 4 || (level == 3 && is_long(t) && !t->has_1g)) {
         reserved |= PS;
     }
+    if (is_long(t) && level >= 3 && !large && x86_vendor_is_amd(cpu)) {
+        reserved |= G; /* APM 2, 5.3 */
+    }
     return reserved;
 }
 
@@ -355,6 +358,7 @@ static uint64_t random_entry(Walks *t, unsigned level)
         return entry | base | PS | (once_in(t, 4) ? 1 << 12 : 0);
     }
     entry |= (t->form == LEVELS_2 && once_in(t, 3)) || (level >= 4 && once_in(t, 40)) ? PS : 0;
+    entry &= level >= 3 && !once_in(t, 40) ? ~(uint64_t)G : UINT64_MAX;
     return entry | table_of(level - 1, below(t, TABLES_OF_LEVEL));
 }
 
