@@ -311,43 +311,68 @@ static void deliver32(const Event *e, const Gate *gate)
 }
 
 /*
- * INT n in virtual-8086 mode with VME: by the program's own table when the redirection map says so (SDM 3, 20.3). INT3 and INTO
- * are not subject to that, nor to IOPL.
+ * INT n in virtual-8086 mode with VME: by the program's own table when the redirection map says so (SDM 3, 20.3; APM 3, INT).
+ * INT3 and INTO are not subject to that, nor to IOPL.
  */
+
+enum { TSS_PORTS = 0x66, REDIRECTION_BYTES = 32 };
+
+/* The redirection map lies below the map of ports; a task state that ends before has none, which is a fault. */
+static bool is_redirected(const Event *e)
+{
+    X86Cpu *cpu = e->cpu;
+    uint32_t at;
+
+    if (!(cpu->cr4 & CR4_VME)) {
+        return false;
+    }
+    if (cpu->tr.limit < TSS_PORTS + 1) {
+        x86_fault(cpu, X86_GP, 0);
+    }
+    at = (uint32_t)x86_load_system(cpu, cpu->tr.base + TSS_PORTS, 2) - REDIRECTION_BYTES +
+         e->vector / 8;
+    if (at > cpu->tr.limit) {
+        x86_fault(cpu, X86_GP, 0);
+    }
+    return !(x86_load_system(cpu, cpu->tr.base + at, 1) >> (e->vector & 7) & 1);
+}
+
+/* By the program's own table, in real mode's way. */
+static void deliver_redirected(const Event *e)
+{
+    X86Cpu *cpu = e->cpu;
+    bool iopl3 = (cpu->eflags & EFLAGS_IOPL) == EFLAGS_IOPL;
+    uint64_t eflags = x86_get_eflags(cpu);
+    uint32_t vector;
+    X86Stack stack;
+
+    if (!iopl3) {
+        eflags =
+            (eflags & ~(uint64_t)EFLAGS_IF) | EFLAGS_IOPL | (eflags & EFLAGS_VIF ? EFLAGS_IF : 0);
+    }
+    vector = (uint32_t)x86_load_system(cpu, e->vector * 4, 4);
+    x86_stack_begin(&stack, cpu);
+    x86_stack_push(&stack, 2, eflags);
+    x86_stack_push(&stack, 2, cpu->seg[X86_CS].selector);
+    x86_stack_push(&stack, 2, e->eip);
+    x86_stack_end(&stack);
+    x86_set_segment(cpu, X86_CS, (uint16_t)(vector >> 16), (uint64_t)(vector >> 16) << 4,
+                    cpu->seg[X86_CS].limit, cpu->seg[X86_CS].flags);
+    x86_set_eflags(cpu, 0, (iopl3 ? EFLAGS_IF : EFLAGS_VIF) | EFLAGS_TF);
+    x86_set_eip(cpu, (uint16_t)vector);
+}
+
+/* true: that was all. */
 static bool deliver_virtual(const Event *e)
 {
     X86Cpu *cpu = e->cpu;
-    uint32_t map, vector;
-    uint64_t eflags;
-    X86Stack stack;
 
     if (e->cause != BY_INT_N || !(cpu->eflags & EFLAGS_VM)) {
         return false;
     }
-    if ((cpu->cr4 & CR4_VME) && cpu->tr.limit >= 0x67) {
-        map = (uint32_t)x86_load_system(cpu, cpu->tr.base + 0x66, 2);
-        if (map >= 32 && map - 32 + e->vector / 8 <= cpu->tr.limit &&
-            !(x86_load_system(cpu, cpu->tr.base + map - 32 + e->vector / 8, 1) >> (e->vector & 7) &
-              1)) {
-            bool iopl3 = (cpu->eflags & EFLAGS_IOPL) == EFLAGS_IOPL;
-
-            eflags = x86_get_eflags(cpu);
-            if (!iopl3) {
-                eflags = (eflags & ~(uint64_t)EFLAGS_IF) | EFLAGS_IOPL |
-                         (eflags & EFLAGS_VIF ? EFLAGS_IF : 0);
-            }
-            vector = (uint32_t)x86_load_system(cpu, e->vector * 4, 4);
-            x86_stack_begin(&stack, cpu);
-            x86_stack_push(&stack, 2, eflags);
-            x86_stack_push(&stack, 2, cpu->seg[X86_CS].selector);
-            x86_stack_push(&stack, 2, e->eip);
-            x86_stack_end(&stack);
-            x86_set_segment(cpu, X86_CS, (uint16_t)(vector >> 16), (uint64_t)(vector >> 16) << 4,
-                            cpu->seg[X86_CS].limit, cpu->seg[X86_CS].flags);
-            x86_set_eflags(cpu, 0, (iopl3 ? EFLAGS_IF : EFLAGS_VIF) | EFLAGS_TF);
-            x86_set_eip(cpu, (uint16_t)vector);
-            return true;
-        }
+    if (is_redirected(e)) {
+        deliver_redirected(e);
+        return true;
     }
     if ((cpu->eflags & EFLAGS_IOPL) != EFLAGS_IOPL) {
         x86_fault(cpu, X86_GP, 0);

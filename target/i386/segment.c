@@ -306,7 +306,7 @@ bool x86_lar(X86Cpu *cpu, uint16_t selector, uint32_t *rights)
         !is_visible(cpu, selector, &d)) {
         return false;
     }
-    *rights = (uint32_t)(d.raw >> 32) & 0xf0ff00;
+    *rights = (uint32_t)(d.raw >> 32) & 0xffff00;
     return true;
 }
 

@@ -254,6 +254,67 @@ static void test_interrupts_of_vm86(void)
     }
 }
 
+/* With VME the map below that of ports says which interrupts are the program's own; where the task state ends before, #GP. */
+static void test_redirection(void)
+{
+    enum { OWN_HANDLER = 0x1800, PORTS = 0x88, VECTOR = 0x20, MAP = PORTS - 32 + VECTOR / 8 };
+    static const struct {
+        uint16_t ports, limit;
+        uint8_t map; /* of VECTOR */
+        uint32_t iopl;
+        X86Vector vector; /* #UD: the program's handler has run */
+    } cases[] = {
+        { PORTS, PORTS, 0, 0, X86_UD },
+        { PORTS, PORTS, 0, EFLAGS_IOPL, X86_UD },
+        { PORTS, PORTS, 1, 0, X86_GP },
+        { PORTS, MAP, 0, 0, X86_UD },
+        { PORTS, MAP - 1, 0, EFLAGS_IOPL, X86_GP },
+        { PORTS, 0x66, 0, EFLAGS_IOPL, X86_GP },
+        { 8, PORTS, 0, EFLAGS_IOPL, X86_GP },
+    };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+        bool own = cases[i].vector == X86_UD;
+        uint8_t *tss;
+        X86Rig rig;
+
+        prepare_32(&rig);
+        rig.cpu->cr4 = CR4_VME;
+        rig.cpu->tr.base = NEW_TSS;
+        rig.cpu->tr.limit = cases[i].limit;
+        tss = rig.ram + NEW_TSS;
+        store_le32(tss + 4, STACK);
+        store_le32(tss + 8, DATA_0);
+        store_le16(tss + 0x66, cases[i].ports);
+        tss[MAP] = cases[i].map;
+        store_le32(rig.ram + 4 * VECTOR, OWN_HANDLER);
+        memcpy(rig.ram + OWN_HANDLER, (uint8_t[]){ 0x0f, 0x0b }, 2);
+        enter_vm86(&rig);
+        rig.cpu->eflags |= cases[i].iopl;
+        rig.cpu->gpr[X86_RSP] = STACK - 0x100;
+        g_test_message("case %u", i);
+        g_assert_cmpuint(run(&rig, (uint8_t[]){ 0xcd, VECTOR }, 2), ==, cases[i].vector);
+        g_assert_cmphex(load_le32(x86_rig_frame(&rig, CATCHER) + (own ? 0 : 4)), ==,
+                        own ? OWN_HANDLER : CODE);
+        if (!own) {
+            g_assert_cmphex(load_le32(x86_rig_frame(&rig, CATCHER)), ==, 0);
+        }
+        x86_rig_close(&rig);
+    }
+}
+
+/* LAR shows the bits of the limit that lie between those of the rights, as processors do (APM 3, LAR). */
+static void test_rights(void)
+{
+    X86Rig rig;
+
+    prepare(&rig);
+    rig.cpu->gpr[X86_RAX] = X86_RIG_DATA_3;
+    g_assert_cmpuint(run(&rig, (uint8_t[]){ 0x0f, 0x02, 0xc8 }, 3), ==, X86_RIG_DONE);
+    g_assert_cmphex(rig.cpu->gpr[X86_RCX], ==, 0xcff300);
+    x86_rig_close(&rig);
+}
+
 /* A task of 16 or of 32 bits, and a task gate to it. */
 static void put_task(X86Rig *rig, bool wide, X86Vector vector)
 {
@@ -443,6 +504,8 @@ int main(int argc, char **argv)
     g_test_add_func("/system-x86/smi-at-once", test_smi_at_once);
     g_test_add_func("/system-x86/save-states", test_save_states);
     g_test_add_func("/system-x86/interrupts-of-vm86", test_interrupts_of_vm86);
+    g_test_add_func("/system-x86/redirection", test_redirection);
+    g_test_add_func("/system-x86/rights", test_rights);
     g_test_add_func("/system-x86/short-task-from-vm86", test_short_task_from_vm86);
     g_test_add_func("/system-x86/resume-flag-in-tasks", test_resume_flag_in_tasks);
     g_test_add_func("/system-x86/return-to-vm86", test_return_to_vm86);
