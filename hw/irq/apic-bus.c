@@ -197,7 +197,7 @@ void apic_send_icr_locked(Apic *from)
         bool self = to == from;
 
         if (to && apic_enabled(to) && (shorthand == ALL || self == (shorthand == SELF)) &&
-            (!self || mode <= APIC_LOWEST_PRIORITY)) {
+            (!self || shorthand == SELF || mode <= APIC_LOWEST_PRIORITY)) {
             apic_accept_locked(to, mode == APIC_LOWEST_PRIORITY ? APIC_FIXED : (ApicMode)mode,
                                message.vector, false);
         }

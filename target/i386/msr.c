@@ -352,7 +352,7 @@ static const Msr msrs[] = {
     { 0x00000079, 1, 0, NONE, 0, ALL, false, NULL, write_nothing },      /* microcode update */
     { 0x0000008b, 1, 0, NONE, 0, 0, true, read_microcode_revision, write_nothing },
     { 0x000000ce, 1, 0, NONE, 0, 0, false, read_platform_info, NULL },
-    { 0x000000e7, 2, 0, NONE, 0, ALL, false, read_tsc, write_nothing },  /* MPERF, APERF */
+    { 0x000000e7, 2, 0, NONE, 0, ALL, false, read_zero, write_nothing }, /* MPERF, APERF */
     { 0x000000fe, 1, 0, X86_FEATURE_MTRR, 0, 0, false, read_mtrr_cap, NULL },
     { 0x00000174, 1, AT(sysenter_cs), X86_FEATURE_SEP, 0, 0xffff, true, NULL, NULL },
     { 0x00000175, 1, AT(sysenter_esp), X86_FEATURE_SEP, 0, ALL, false, NULL, write_sysenter_esp },
@@ -367,6 +367,7 @@ static const Msr msrs[] = {
     { 0x0000019b, 2, 0, NONE, 0, ALL, true, read_zero, write_nothing },  /* thermal */
     { 0x000001a0, 1, AT(misc_enable), NONE, 1, 0x400001, true, NULL, NULL },
     { 0x000001d9, 1, AT(debugctl), NONE, 0, 3, true, NULL, NULL, check_debugctl },
+    { 0x000001db, 4, 0, NONE, 0, ALL, false, read_zero, write_nothing }, /* last branch, last exception: from, to */
     { 0x00000200, 16, AT(mtrr_variable), X86_FEATURE_MTRR, 0, ALL, false, NULL, NULL, check_mtrr_variable },
     { 0x00000250, 1, AT(mtrr_fixed[0]), X86_FEATURE_MTRR, 0, ALL, false, NULL, NULL, check_mtrr_fixed },
     { 0x00000258, 2, AT(mtrr_fixed[1]), X86_FEATURE_MTRR, 0, ALL, false, NULL, NULL, check_mtrr_fixed },

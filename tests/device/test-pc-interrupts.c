@@ -247,6 +247,10 @@ static void test_apic_ipi(void)
     apic_write(&c, 0, 0x300, 0x80400); /* NMI to all */
     g_assert_cmpint(pc_rig_event(&c.rig, 1, NULL), ==, X86_EVENT_NMI);
     g_assert_cmpint(pc_rig_event(&c.rig, 0, NULL), ==, -1);
+    apic_write(&c, 0, 0x300, 0x40400); /* and to itself, by name */
+    g_assert_cmpint(pc_rig_event(&c.rig, 0, NULL), ==, X86_EVENT_NMI);
+    apic_write(&c, 0, 0x300, 0x40200); /* an SMI */
+    g_assert_cmpint(pc_rig_event(&c.rig, 0, NULL), ==, X86_EVENT_SMI);
     /* A vector that cannot be: in the sender's error register. */
     apic_write(&c, 0, 0x300, 0x40008);
     apic_write(&c, 0, 0x280, 0);

@@ -316,6 +316,16 @@ static void test_msrs(void)
     prepare_model(&rig, "EPYC");
     g_assert_true(x86_read_msr(rig.cpu, 0x8b, &value));
     g_assert_cmphex(value, ==, 0x01000065);
+    rig.cpu->tsc_offset = 1000;
+    /* Counters of performance that CPUID does not offer stand still; last branches are none. */
+    for (uint32_t index = 0xe7; index <= 0xe8; index++) {
+        g_assert_true(x86_read_msr(rig.cpu, index, &value));
+        g_assert_cmphex(value, ==, 0);
+    }
+    for (uint32_t index = 0x1db; index <= 0x1de; index++) {
+        g_assert_true(x86_read_msr(rig.cpu, index, &value));
+        g_assert_cmphex(value, ==, 0);
+    }
     x86_rig_close(&rig);
 }
 

@@ -612,6 +612,43 @@ static void test_nested_errors(void)
     }
 }
 
+/*
+ * Without virtual masking an interrupt waits for the guest's own flags: IF, and the global flag where STGI and CLGI are not
+ * intercepted. What is no interrupt does not wait.
+ */
+static void test_guest_flags(void)
+{
+    static const struct {
+        uint8_t code[8], length; /* the exit comes behind it */
+        uint16_t exit;
+        uint8_t event;
+    } cases[] = {
+        /* nop; sti; nop */
+        { { 0x90, 0xfb, 0x90, 0xf4 }, 3, SVM_EXIT_INTR, 0 },
+        /* clgi; sti; nop; stgi */
+        { { 0x0f, 0x01, 0xdd, 0xfb, 0x90, 0x0f, 0x01, 0xdc }, 8, SVM_EXIT_INTR, 0 },
+        { { 0x90, 0xfa, 0xf4 }, 0, SVM_EXIT_SMI, X86_EVENT_SMI },
+        { { 0x90, 0xfa, 0xf4 }, 0, SVM_EXIT_INIT, X86_EVENT_INIT },
+    };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+        X86Rig rig;
+
+        open_rig(&rig);
+        intercept(&rig, cases[i].exit);
+        if (cases[i].exit == SVM_EXIT_INTR) {
+            vcpu_set_interrupt(&rig.cpu->vcpu, X86_LINE_INTR, true);
+        } else {
+            rig.cpu->svm.gif = false;
+            vcpu_post_event(&rig.cpu->vcpu, cases[i].event, 0);
+        }
+        run(&rig, cases[i].code, sizeof cases[i].code);
+        g_assert_cmphex(field(&rig, EXIT_CODE), ==, cases[i].exit);
+        g_assert_cmphex(field(&rig, STATE_RIP), ==, GUEST + cases[i].length);
+        x86_rig_close(&rig);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -628,5 +665,6 @@ int main(int argc, char **argv)
     g_test_add_func("/svm-x86/canonical", test_canonical);
     g_test_add_func("/svm-x86/steps", test_steps);
     g_test_add_func("/svm-x86/nested-errors", test_nested_errors);
+    g_test_add_func("/svm-x86/guest-flags", test_guest_flags);
     return g_test_run();
 }
