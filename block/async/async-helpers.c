@@ -7,6 +7,8 @@
 
 #include <signal.h>
 
+#include "base/thread-sanitizer.h"
+
 enum { SPEND_MAX = 1024 * 1024 };
 
 static void *helper_thread(void *opaque)
@@ -69,6 +71,19 @@ void async_stop_helpers(AsyncContext *context)
     pthread_mutex_unlock(&context->lock);
 }
 
+/*
+ * The context's lock is its thread's, and coroutines that the thread runs only borrow it. The thread sanitizer takes each of
+ * them for a thread: so it is told that the one below gives the lock up and takes it again.
+ */
+static void as_thread(const Coroutine *self, int (*step)(pthread_mutex_t *lock))
+{
+    void *fiber = TSAN_FIBER_SELF();
+
+    TSAN_FIBER_SWITCH(coroutine_stack_caller_fiber(self->stack));
+    step(&self->context->lock);
+    TSAN_FIBER_SWITCH(fiber);
+}
+
 bool coroutine_release(void)
 {
     AsyncContext *context = coroutine_context();
@@ -85,13 +100,13 @@ bool coroutine_release(void)
             start_helper(context);
         }
     }
-    pthread_mutex_unlock(&context->lock);
+    as_thread(coroutine_self(), pthread_mutex_unlock);
     return true;
 }
 
 void coroutine_reacquire(void)
 {
-    pthread_mutex_lock(&coroutine_context()->lock);
+    as_thread(coroutine_self(), pthread_mutex_lock);
 }
 
 bool coroutine_spend(size_t size)

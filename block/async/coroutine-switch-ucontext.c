@@ -70,3 +70,8 @@ void coroutine_stack_leave(CoroutineStack *stack)
     TSAN_FIBER_SWITCH(stack->caller_fiber);
     swapcontext(&stack->here, &stack->caller);
 }
+
+void *coroutine_stack_caller_fiber(const CoroutineStack *stack)
+{
+    return stack->caller_fiber;
+}

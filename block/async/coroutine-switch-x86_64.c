@@ -134,3 +134,8 @@ void coroutine_stack_leave(CoroutineStack *stack)
     coroutine_switch(&stack->sp, stack->caller_sp);
     AFTER_SWITCH(stack->fake_stack, &stack->caller_bottom, &stack->caller_size);
 }
+
+void *coroutine_stack_caller_fiber(const CoroutineStack *stack)
+{
+    return stack->caller_fiber;
+}

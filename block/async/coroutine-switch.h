@@ -14,5 +14,7 @@ void coroutine_stack_free(CoroutineStack *stack);
 void coroutine_stack_enter(CoroutineStack *stack);
 /* Called on the stack: returns to whoever entered it. */
 void coroutine_stack_leave(CoroutineStack *stack);
+/* Whose turn it is while the stack runs, as the thread sanitizer counts (TSAN_FIBER_SWITCH): who entered it. */
+void *coroutine_stack_caller_fiber(const CoroutineStack *stack);
 
 #endif

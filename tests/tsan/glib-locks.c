@@ -87,8 +87,9 @@ gboolean g_cond_wait_until(GCond *cond, GMutex *mutex, gint64 end_time)
 }
 
 /*
- * Who attaches a source has done so before its functions run in the loop's thread: GLib's lock of the context, which it takes
- * without calling g_mutex_lock from outside, is that edge. So the program's own kinds of sources get functions that say it.
+ * Who attaches a source has done so before its functions run in the loop's thread, and these have run before who drops the source last
+ * frees it: GLib's lock of the context, which it takes without calling g_mutex_lock from outside, is that edge. So the program's own
+ * kinds of sources get functions that say it.
  */
 typedef struct {
     GSourceFuncs seen;
@@ -103,17 +104,26 @@ static GSourceFuncs *ordered(GSource *source)
 
 static gboolean ordered_prepare(GSource *source, gint *timeout_ms)
 {
-    return ordered(source)->prepare(source, timeout_ms);
+    gboolean result = ordered(source)->prepare(source, timeout_ms);
+
+    release(source);
+    return result;
 }
 
 static gboolean ordered_check(GSource *source)
 {
-    return ordered(source)->check(source);
+    gboolean result = ordered(source)->check(source);
+
+    release(source);
+    return result;
 }
 
 static gboolean ordered_dispatch(GSource *source, GSourceFunc callback, gpointer opaque)
 {
-    return ordered(source)->dispatch(source, callback, opaque);
+    gboolean result = ordered(source)->dispatch(source, callback, opaque);
+
+    release(source);
+    return result;
 }
 
 static void ordered_finalize(GSource *source)
@@ -145,4 +155,12 @@ guint g_source_attach(GSource *source, GMainContext *context)
 
     release(source);
     return real(source, context);
+}
+
+void g_source_unref(GSource *source)
+{
+    REAL(g_source_unref)
+
+    release(source);
+    real(source);
 }
