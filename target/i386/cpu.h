@@ -155,6 +155,7 @@ enum {
 #define DR6_FIXED UINT64_C(0xffff0ff0)
 #define DR7_GD UINT64_C(0x2000)
 #define DR7_FIXED UINT64_C(0x400)
+#define DEBUGCTL_BTF UINT64_C(2)
 
 #define XCR0_X87 UINT64_C(0x1)
 #define XCR0_SSE UINT64_C(0x2)
@@ -306,6 +307,7 @@ typedef struct X86Cpu {
     uint64_t pending_debug;    /* DR6 bits of a trap to be raised before the next instruction */
     bool alone;                /* an instruction that hits a watchpoint is a unit of its own */
     bool step_settled;         /* this instruction has seen to the trap of TF itself */
+    uint64_t step_from, step_next; /* where it is, and what follows it: with TF only */
     bool resume_loaded;        /* it is an IRET that has loaded RF, for the next one */
 
     uint64_t mode;             /* current key, kept by x86_update_mode */

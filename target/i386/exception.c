@@ -516,6 +516,9 @@ static void take(X86Cpu *cpu, unsigned vector, Cause cause, uint32_t error_code,
                       .error_code = error_code,
                       .eip = eip };
 
+    if (vector == X86_DB && cause != BY_INT_N) {
+        cpu->debugctl &= ~DEBUGCTL_BTF;
+    }
     take_event_now(&e);
 }
 
@@ -705,11 +708,19 @@ bool x86_prepare_pc(TcgState *env)
     return true;
 }
 
+/* With BTF, TF traps behind what leads elsewhere (SDM 3, 18.4.3; APM 2, 13.1.1). */
+static bool is_step(X86Cpu *cpu)
+{
+    uint64_t pc = tcg_pc(&cpu->tcg);
+
+    return !(cpu->debugctl & DEBUGCTL_BTF) || (pc != cpu->step_next && pc != cpu->step_from);
+}
+
 void x86_insn_done(TcgState *env, uint64_t mode)
 {
     X86Cpu *cpu = x86_cpu_of_env(env);
     uint64_t traps = cpu->pending_debug & 0xf;
-    bool step = (mode & X86_MODE_TF) && !cpu->step_settled;
+    bool step = (mode & X86_MODE_TF) && !cpu->step_settled && is_step(cpu);
 
     cpu->step_settled = false;
     if (cpu->alone) {

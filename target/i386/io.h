@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* I/O ports for helpers: the caller has checked the rights. */
+/* I/O ports for helpers: the caller has checked the rights. Unwinds for a breakpoint. */
 #ifndef TARGET_I386_IO_H
 #define TARGET_I386_IO_H
 

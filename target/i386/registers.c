@@ -410,6 +410,8 @@ const StateField x86_state[] = {
     STATE_STRUCT(X86Cpu, svm, svm_fields),
     STATE(X86Cpu, tcg.insn_count),
     STATE_DERIVED(X86Cpu, step_settled), /* within an instruction */
+    STATE_DERIVED(X86Cpu, step_from),
+    STATE_DERIVED(X86Cpu, step_next),
     STATE_DERIVED(X86Cpu, resume_loaded),
     STATE_DERIVED(X86Cpu, delivering_external),
     STATE_DERIVED(X86Cpu, vcpu),

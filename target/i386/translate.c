@@ -250,10 +250,22 @@ static void check_end(X86Translator *t)
     }
 }
 
+static void helper_begin_step(TcgState *env, uint32_t length)
+{
+    X86Cpu *cpu = x86_cpu_of_env(env);
+
+    cpu->step_from = tcg_pc(env);
+    cpu->step_next = cpu->step_from + length;
+}
+X86_HELPER(begin_step, IR_VOID, X86_HELPER_FAULTING, IR_I32);
+
 static void translate_instruction(X86Translator *t, X86DecodeResult result)
 {
     ir_begin_insn(t->unit, t->offset, t->insn.opcode);
     t->has_address = t->shadow = false;
+    if (t->mode & X86_MODE_TF) {
+        x86_call(t, &call_begin_step, x86_const(t, 4, t->insn.length), 0, 0, 0);
+    }
     check_end(t);
     switch (result) {
     case X86_DECODE_UNDEFINED:

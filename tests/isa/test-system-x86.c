@@ -495,6 +495,72 @@ static void test_iret_that_faults(void)
     x86_rig_close(&rig);
 }
 
+/* DebugCtl.BTF: TF traps behind branches that are taken, and the trap ends that. */
+static void test_branch_steps(void)
+{
+    /* nop; cmp eax, eax; jne .; rep stosb; je next; nop; next: nop */
+    static const uint8_t code[] = { 0x90, 0x39, 0xc0, 0x75, 0xfe, 0xf3, 0xaa, 0x74, 1, 0x90, 0x90 };
+
+    for (unsigned branches = 0; branches < 2; branches++) {
+        X86Rig rig;
+
+        prepare(&rig);
+        rig.cpu->eflags |= EFLAGS_TF;
+        rig.cpu->debugctl = branches ? DEBUGCTL_BTF | 1 : 1;
+        rig.cpu->gpr[X86_RDI] = 0x7000;
+        rig.cpu->gpr[X86_RCX] = 3;
+        g_assert_cmpuint(run(&rig, code, sizeof code), ==, X86_DB);
+        g_assert_cmphex(load_le64(x86_rig_frame(&rig, CATCHER)), ==, CODE + (branches ? 10 : 1));
+        g_assert_cmphex(rig.cpu->dr[6] & 0xe00f, ==, DR6_BS);
+        g_assert_cmphex(rig.cpu->debugctl, ==, 1);
+        x86_rig_close(&rig);
+    }
+}
+
+/* Breakpoints on ports: the trap comes behind the instruction, when it has been done, once. */
+static void test_port_breakpoints(void)
+{
+    static const struct {
+        uint8_t code[2];
+        uint16_t port;
+        uint8_t length; /* of DR7 */
+        bool de, hit;
+    } cases[] = {
+        { { 0xe4, 0x70 }, 0x70, 0, true, true }, /* in al, 0x70 */
+        { { 0xe6, 0x70 }, 0x70, 0, true, true }, /* out 0x70, al */
+        { { 0xe7, 0x70 }, 0x73, 0, true, true }, /* out 0x70, eax */
+        { { 0xe4, 0x71 }, 0x70, 1, true, true },
+        { { 0xe4, 0x72 }, 0x70, 1, true, false },
+        { { 0xe4, 0x70 }, 0x70, 0, false, false },
+        { { 0x6e, 0x90 }, 0x74, 0, true, true }, /* outsb */
+        { { 0xf3, 0x6e }, 0x74, 0, true, true }, /* rep outsb: behind the first */
+    };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+        bool repeated = cases[i].code[0] == 0xf3;
+        X86Rig rig;
+
+        prepare(&rig);
+        rig.cpu->cr4 |= cases[i].de ? CR4_DE : 0;
+        rig.cpu->dr[0] = cases[i].port;
+        x86_set_dr(rig.cpu, 7, 1 | 2 << 16 | (unsigned)cases[i].length << 18);
+        rig.cpu->gpr[X86_RDX] = 0x74;
+        rig.cpu->gpr[X86_RCX] = 3;
+        rig.cpu->gpr[X86_RSI] = STACK;
+        g_test_message("case %u", i);
+        g_assert_cmpuint(run(&rig, cases[i].code, 2), ==, cases[i].hit ? X86_DB : X86_RIG_DONE);
+        if (cases[i].hit) {
+            g_assert_cmphex(load_le64(x86_rig_frame(&rig, CATCHER)), ==,
+                            CODE + (repeated                   ? 0
+                                    : cases[i].code[0] == 0x6e ? 1
+                                                               : 2));
+            g_assert_cmphex(rig.cpu->dr[6] & 0xf, ==, 1);
+            g_assert_cmpuint(rig.cpu->gpr[X86_RCX], ==, repeated ? 2 : 3);
+        }
+        x86_rig_close(&rig);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -513,5 +579,7 @@ int main(int argc, char **argv)
     g_test_add_func("/system-x86/locked-move", test_locked_move);
     g_test_add_func("/system-x86/long-mode-with-short-task", test_long_mode_with_short_task);
     g_test_add_func("/system-x86/iret-that-faults", test_iret_that_faults);
+    g_test_add_func("/system-x86/branch-steps", test_branch_steps);
+    g_test_add_func("/system-x86/port-breakpoints", test_port_breakpoints);
     return g_test_run();
 }
