@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Objects of -object that the block layer keeps: passphrases, TLS credentials, who may come in, throttle groups. */
+#include <jansson.h>
+#include <string.h>
+
 #include "base/error.h"
 #include "block/block.h"
 #include "machine/machine.h"
@@ -151,11 +154,50 @@ static const ObjectType authz_pam_type = {
 };
 OBJECT_TYPE(authz_pam_type);
 
+/* Each limit is seen alone, too; they are changed together. */
+static char *throttle_get(Machine *machine, const char *id, const Property *property,
+                          GError **error)
+{
+    g_autofree char *text = block_throttle_group_limits(machine->block_graph, id, NULL, error);
+    json_t *limits = json_loads(text, 0, NULL);
+    json_t *one = json_object_get(limits, property->name + strlen("x-"));
+
+    if (one) {
+        g_free(text);
+        text = g_strdup_printf("%" JSON_INTEGER_FORMAT, json_integer_value(one));
+    }
+    json_decref(limits);
+    return g_steal_pointer(&text);
+}
+
+static bool throttle_set(Machine *machine, const char *id, const Property *property,
+                         const char *value, GError **error)
+{
+    g_autofree char *limits = NULL;
+
+    if (property->kind != PROPERTY_JSON) {
+        return error_fail(error, KASO_ERROR_GENERIC, "Property cannot be set after initialization");
+    }
+    limits = block_throttle_group_limits(machine->block_graph, id, value, error);
+    return limits != NULL;
+}
+
+#define LIMIT(name, summary)                                                                       \
+    { "x-" name, PROPERTY_U64, 0, summary },                                                       \
+        { "x-" name "-max", PROPERTY_U64, 0, "the same in a burst" },                              \
+    {                                                                                              \
+        "x-" name "-max-length", PROPERTY_U64, 0, "seconds that a burst may last"                  \
+    }
+
 static const Property throttle_properties[] = {
-    ROW("x-bps-total", "bytes a second; also -read, -write, with -max and -max-length"),
-    ROW("x-iops-total", "requests a second; the same forms"),
-    ROW("x-iops-size", "bytes that count as one request"),
-    ROW("limits.*", "the same limits as QMP spells them"),
+    LIMIT("bps-total", "bytes a second"),
+    LIMIT("bps-read", "bytes read a second"),
+    LIMIT("bps-write", "bytes written a second"),
+    LIMIT("iops-total", "requests a second"),
+    LIMIT("iops-read", "reads a second"),
+    LIMIT("iops-write", "writes a second"),
+    { "x-iops-size", PROPERTY_U64, 0, "bytes that count as one request" },
+    { "limits", PROPERTY_JSON, 0, "all of them, without x-: limits.bps-total= …" },
     { 0 },
 };
 
@@ -165,5 +207,7 @@ static const ObjectType throttle_group_type = {
     .properties = throttle_properties,
     .add = add,
     .remove = forget,
+    .get = throttle_get,
+    .set = throttle_set,
 };
 OBJECT_TYPE(throttle_group_type);

@@ -91,6 +91,12 @@ bool block_authz_allows(BlockGraph *graph, const char *id, const char *identity,
 bool block_authz_exists(BlockGraph *graph, const char *id, GError **error);
 /* Forgets a secret or credentials; images that have read them keep what they have. */
 bool block_object_remove(BlockGraph *graph, const char *id, GError **error);
+/*
+ * The limits of a throttle group that is there, as JSON of QMP's ThrottleLimits, which the caller frees; json: after they
+ * have been changed to these. NULL with an error.
+ */
+char *block_throttle_group_limits(BlockGraph *graph, const char *id, const char *json,
+                                  GError **error);
 
 /* -blockdev and blockdev-add: a node without a backend; "file" and other children may name nodes. */
 bool block_node_add(BlockGraph *graph, GHashTable *options, GError **error);

@@ -11,6 +11,7 @@
 
 #include <nettle/aes.h>
 #include <nettle/cbc.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { KEY_SIZE = AES256_KEY_SIZE, BLOCK_SIZE = AES_BLOCK_SIZE };
@@ -24,6 +25,9 @@ static bool exists(BlockGraph *graph, const char *id)
 
 bool block_object_remove(BlockGraph *graph, const char *id, GError **error)
 {
+    if (throttle_group_find(graph, id)) {
+        return throttle_group_remove_object(graph, id, error);
+    }
     return g_hash_table_remove(block_graph_secrets(graph), id) ||
            g_hash_table_remove(block_graph_tls(graph), id) ||
            g_hash_table_remove(block_graph_authz(graph), id) ||
@@ -250,4 +254,48 @@ bool block_authz_allows(BlockGraph *graph, const char *id, const char *identity,
     Authz *authz = find_authz(graph, id, error);
 
     return authz && authz_allows(authz, identity, error);
+}
+
+/* Limits of a running throttle group. */
+
+typedef struct {
+    BlockGraph *graph;
+    const char *id;
+    GHashTable *options; /* NULL: it is only looked at */
+    char *text;
+    GError **error;
+} LimitsCall;
+
+static void limits_entry(void *opaque)
+{
+    LimitsCall *call = opaque;
+    ThrottleGroup *group = throttle_group_find(call->graph, call->id);
+    ThrottleConfig config = *throttle_group_config(group);
+    json_t *limits;
+    char *text;
+
+    if (call->options) {
+        if (!throttle_config_take(call->options, &config, call->error) ||
+            !options_check_empty(call->options, "limits", NULL, call->error)) {
+            return;
+        }
+        throttle_group_configure(group, &config);
+    }
+    limits = throttle_config_to_limits(&config);
+    text = json_dumps(limits, JSON_COMPACT);
+    call->text = g_strdup(text);
+    free(text);
+    json_decref(limits);
+}
+
+char *block_throttle_group_limits(BlockGraph *graph, const char *id, const char *json,
+                                  GError **error)
+{
+    g_autoptr(GHashTable) options = json ? block_options_from_json(json, error) : NULL;
+    LimitsCall call = { .graph = graph, .id = id, .options = options, .error = error };
+
+    if (!json || options) {
+        async_run_sync(block_graph_context(graph), limits_entry, &call);
+    }
+    return call.text;
 }

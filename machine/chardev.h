@@ -35,6 +35,8 @@ typedef struct {
     void (*event)(void *opaque, ChardevEvent event); /* may be NULL */
     /* The back end can take bytes again after chardev_write took fewer. May be NULL. */
     void (*can_write)(void *opaque);
+    /* It has another back end from now on (chardev-change). NULL: it has one for ever. */
+    void (*changed)(void *opaque, Chardev *chardev);
     /* On a mux: gets the input first only when no other front end wants it (monitors). */
     bool background;
 } ChardevFrontend;

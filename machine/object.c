@@ -64,7 +64,9 @@ void object_free(Object *object)
     if (object->type->free) {
         object->type->free(object);
     }
-    properties_free(object->type->properties, object);
+    if (!object->type->add) {
+        properties_free(object->type->properties, object);
+    }
     g_free(object->id);
     g_free(object);
 }
@@ -78,6 +80,9 @@ bool object_set(Object *object, const char *property, const char *value, GError 
     const Property *found = property_find(object->type->properties, property);
     g_autofree char *who = g_strdup_printf("object '%s'", object->id);
 
+    if (found && object->type->set) {
+        return object->type->set(object->machine, object->id, found, value, error);
+    }
     if (found && !found->changed) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "%s: property '%s' can only be set before the object is in use", who,
@@ -98,6 +103,14 @@ char *object_get(Object *object, const char *property, GError **error)
     if (!found) {
         error_fail(error, KASO_ERROR_NOT_FOUND, "object '%s' has no property '%s'", object->id,
                    property);
+        return NULL;
+    }
+    if (object->type->get) {
+        return object->type->get(object->machine, object->id, found, error);
+    }
+    if (object->type->add) {
+        error_fail(error, KASO_ERROR_UNSUPPORTED, "object '%s': property '%s' cannot be read",
+                   object->id, property);
         return NULL;
     }
     return found->kind == PROPERTY_DRIVE
@@ -133,6 +146,22 @@ static void join_lists(const KeyValues *list, const ObjectType *type, GHashTable
     }
 }
 
+/* What another part keeps has its place among the objects all the same. */
+static Object *add_kept(Machine *machine, const ObjectType *type, const char *id,
+                        GHashTable *options, GError **error)
+{
+    Object *object;
+
+    if (!type->add(machine, options, error)) {
+        return NULL;
+    }
+    object = g_new0(Object, 1);
+    object->type = type;
+    object->machine = machine;
+    object->id = g_strdup(id);
+    return object;
+}
+
 bool object_add(Machine *machine, const KeyValues *list, GError **error)
 {
     const char *type_name = key_values_get(list, "qom-type"), *id = key_values_get(list, "id");
@@ -157,12 +186,13 @@ bool object_add(Machine *machine, const KeyValues *list, GError **error)
     }
     options = properties_table(type->properties, list);
     if (type->add) {
-        return type->add(machine, options, error);
+        object = add_kept(machine, type, id, options, error);
+    } else {
+        g_hash_table_remove(options, "qom-type");
+        g_hash_table_remove(options, "id");
+        join_lists(list, type, options);
+        object = object_new(machine, type_name, id, options, error);
     }
-    g_hash_table_remove(options, "qom-type");
-    g_hash_table_remove(options, "id");
-    join_lists(list, type, options);
-    object = object_new(machine, type_name, id, options, error);
     if (object) {
         machine_add_object(machine, object);
     }
@@ -172,19 +202,16 @@ bool object_add(Machine *machine, const KeyValues *list, GError **error)
 bool object_remove(Machine *machine, const char *id, GError **error)
 {
     Object *object = machine_find_object(machine, id);
-    const ObjectType *const *it;
 
     if (!object) {
-        REGISTRY_FOREACH(object_types, it) {
-            if ((*it)->remove) {
-                return (*it)->remove(machine, id, error); /* all of them have one keeper */
-            }
-        }
         return error_fail(error, KASO_ERROR_GENERIC, "object '%s' not found", id);
     }
     if (object->users || (object->type->in_use && object->type->in_use(object))) {
         return error_fail(error, KASO_ERROR_GENERIC, "object '%s' is in use, can not be deleted",
                           id);
+    }
+    if (object->type->remove && !object->type->remove(machine, id, error)) {
+        return false;
     }
     machine_remove_object(machine, object);
     object_free(object);

@@ -49,10 +49,14 @@ typedef struct {
     int64_t (*random)(Object *object, void *buffer, size_t size);
     /*
      * Kinds that another part of the program keeps (the block layer's secrets), instead of all hooks above: take
-     * the options, "qom-type" and "id" among them, and forget what they made.
+     * the options, "qom-type" and "id" among them, and forget what they made. Their properties are no fields of the
+     * instance, which is a bare Object; get and set (with one of them) may be NULL: there is nothing to see or change.
      */
     bool (*add)(Machine *machine, GHashTable *options, GError **error);
     bool (*remove)(Machine *machine, const char *id, GError **error);
+    char *(*get)(Machine *machine, const char *id, const Property *property, GError **error);
+    bool (*set)(Machine *machine, const char *id, const Property *property, const char *value,
+                GError **error);
     /* Memory back ends: what they hold. */
     void (*memory)(const Object *object, ObjectMemory *memory);
 } ObjectType;

@@ -3,7 +3,8 @@
  * Filter that makes requests fail by rules: inject-error.N and set-state.N, or a file of rules given with
  * config= or a name like blkdebug:RULES:IMAGE. An event (debug-event.h) arms the errors that are for it
  * and for the present state, in place of those that the last one armed, and may change the state, which
- * is 1 at first. What is armed fails the requests of its kind that touch its sector.
+ * is 1 at first. What is armed fails the requests of its kind that touch its sector. Breakpoints suspend
+ * the request that reaches their event next, until it is told to go on.
  */
 #include "base/bits.h"
 #include "base/error.h"
@@ -11,9 +12,15 @@
 #include "block/graph/debug-event.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
-enum { RULES_MAX = 256, ALIGN_MAX = 1 << 20 };
+enum {
+    RULES_MAX = 256,
+    ALIGN_MAX = 1 << 20,
+    SLICE_NS =
+        100000000, /* the longest sleep before what is suspended looks whether it may hurry */
+};
 
 typedef enum { IO_READ, IO_WRITE, IO_ZEROES, IO_DISCARD, IO_FLUSH, IO_STATUS } IoType;
 static const char *const io_type_names[] = { "read",    "write", "write-zeroes",
@@ -83,8 +90,22 @@ typedef struct {
 } Rule;
 
 typedef struct {
+    int event;
+    char *tag;
+} Breakpoint;
+
+/* A request may stand at several breakpoints at once; it goes on when none of them holds it. */
+typedef struct {
+    char *tag;
+    CoroutineAlarm *alarm;
+    unsigned *holds;
+} Suspended;
+
+typedef struct {
     GArray *rules;
     uint64_t state;
+    GQueue breakpoints; /* Breakpoint, the newest first */
+    GQueue suspended;   /* Suspended, the newest first */
 } Blkdebug;
 
 /* Rules. */
@@ -265,9 +286,136 @@ static bool blkdebug_parse_filename(const char *filename, GHashTable *options, G
     return true;
 }
 
-static void blkdebug_event(BlockNode *node, unsigned event)
+/* Breakpoints. */
+
+static void breakpoint_free(Breakpoint *breakpoint)
+{
+    g_free(breakpoint->tag);
+    g_free(breakpoint);
+}
+
+/* The breakpoints of an event become holds of the request that has reached it. */
+static void take_breakpoints(Blkdebug *debug, unsigned event, CoroutineAlarm *alarm,
+                             unsigned *holds)
+{
+    for (GList *link = debug->breakpoints.head, *next; link; link = next) {
+        Breakpoint *breakpoint = link->data;
+        Suspended *suspended;
+
+        next = link->next;
+        if (breakpoint->event != (int)event) {
+            continue;
+        }
+        suspended = g_new(Suspended, 1);
+        *suspended =
+            (Suspended){ .tag = g_strdup(breakpoint->tag), .alarm = alarm, .holds = holds };
+        g_queue_push_head(&debug->suspended, suspended);
+        g_queue_delete_link(&debug->breakpoints, link);
+        breakpoint_free(breakpoint);
+        ++*holds;
+        printf("blkdebug: Suspended request '%s'\n", suspended->tag);
+    }
+}
+
+static void resume(Blkdebug *debug, GList *link)
+{
+    Suspended *suspended = link->data;
+
+    if (!--*suspended->holds) {
+        coroutine_alarm_ring(suspended->alarm);
+    }
+    g_queue_delete_link(&debug->suspended, link);
+    g_free(suspended->tag);
+    g_free(suspended);
+}
+
+static int resume_tag(Blkdebug *debug, const char *tag, bool all)
+{
+    int result = -ENOENT;
+
+    for (GList *link = debug->suspended.head, *next; link && (all || result); link = next) {
+        next = link->next;
+        if (!strcmp(((Suspended *)link->data)->tag, tag)) {
+            printf("blkdebug: Resuming request '%s'\n", tag);
+            resume(debug, link);
+            result = 0;
+        }
+    }
+    return result;
+}
+
+/* Who is in a hurry goes on, and nobody holds what is at its end. */
+static void suspend(Blkdebug *debug, unsigned event)
+{
+    CoroutineAlarm alarm = { 0 };
+    unsigned holds = 0;
+
+    take_breakpoints(debug, event, &alarm, &holds);
+    while (holds && coroutine_hurry(coroutine_self()) == HURRY_NONE) {
+        coroutine_alarm_sleep_ns(&alarm, SLICE_NS);
+    }
+    for (GList *link = debug->suspended.head, *next; holds && link; link = next) {
+        next = link->next;
+        if (((Suspended *)link->data)->holds == &holds) {
+            resume(debug, link);
+        }
+    }
+}
+
+static int set_breakpoint(Blkdebug *debug, unsigned event, const char *tag)
+{
+    Breakpoint *breakpoint;
+
+    if (debug->breakpoints.length >= RULES_MAX) {
+        return -ENOSPC;
+    }
+    breakpoint = g_new(Breakpoint, 1);
+    *breakpoint = (Breakpoint){ .event = (int)event, .tag = g_strdup(tag) };
+    g_queue_push_head(&debug->breakpoints, breakpoint);
+    return 0;
+}
+
+static int remove_breakpoints(Blkdebug *debug, const char *tag)
+{
+    int result = -ENOENT;
+
+    for (GList *link = debug->breakpoints.head, *next; link; link = next) {
+        Breakpoint *breakpoint = link->data;
+
+        next = link->next;
+        if (!strcmp(breakpoint->tag, tag)) {
+            g_queue_delete_link(&debug->breakpoints, link);
+            breakpoint_free(breakpoint);
+            result = 0;
+        }
+    }
+    resume_tag(debug, tag, true);
+    return result;
+}
+
+static int blkdebug_break(BlockNode *node, unsigned action, const char *tag, unsigned event)
 {
     Blkdebug *debug = node->state;
+
+    switch (action) {
+    case DEBUG_BREAK_SET:
+        return set_breakpoint(debug, event, tag);
+    case DEBUG_BREAK_REMOVE:
+        return remove_breakpoints(debug, tag);
+    case DEBUG_BREAK_RESUME:
+        return resume_tag(debug, tag, false);
+    default:
+        for (GList *link = debug->suspended.head; link; link = link->next) {
+            if (!tag || !strcmp(((Suspended *)link->data)->tag, tag)) {
+                return 1;
+            }
+        }
+        return 0;
+    }
+}
+
+static void apply_rules(Blkdebug *debug, unsigned event)
+{
     uint64_t state = debug->state;
     bool injected = false;
 
@@ -288,6 +436,16 @@ static void blkdebug_event(BlockNode *node, unsigned event)
         rule->armed = !rule->used;
     }
     debug->state = state;
+}
+
+static void blkdebug_event(BlockNode *node, unsigned event)
+{
+    Blkdebug *debug = node->state;
+
+    apply_rules(debug, event);
+    if (debug->breakpoints.head) {
+        suspend(debug, event);
+    }
 }
 
 static bool take_align(BlockNode *node, GHashTable *options, GError **error)
@@ -319,10 +477,12 @@ static bool blkdebug_open(BlockNode *node, GHashTable *options, GError **error)
 
     debug->rules = g_array_new(FALSE, TRUE, sizeof(Rule));
     debug->state = 1;
+    g_queue_init(&debug->breakpoints);
+    g_queue_init(&debug->suspended);
     if ((!config || read_rules(debug, config, error)) &&
         take_rules(debug, "inject-error", options, error) &&
         take_rules(debug, "set-state", options, error) && take_align(node, options, error)) {
-        blkdebug_event(node, EVENT_NONE);
+        apply_rules(debug, EVENT_NONE);
         return true;
     }
     g_array_unref(debug->rules);
@@ -331,7 +491,10 @@ static bool blkdebug_open(BlockNode *node, GHashTable *options, GError **error)
 
 static void blkdebug_close(BlockNode *node)
 {
-    g_array_unref(((Blkdebug *)node->state)->rules);
+    Blkdebug *debug = node->state;
+
+    g_queue_clear_full(&debug->breakpoints, (GDestroyNotify)breakpoint_free);
+    g_array_unref(debug->rules);
 }
 
 /* Requests. */
@@ -427,6 +590,7 @@ static const BlockDriver blkdebug_driver = {
     .open = blkdebug_open,
     .close = blkdebug_close,
     .debug_event = blkdebug_event,
+    .debug_break = blkdebug_break,
     .read = blkdebug_read,
     .write = blkdebug_write,
     .write_zeroes = blkdebug_write_zeroes,

@@ -5,6 +5,8 @@
 
 #include "block/graph/node.h"
 
+#include <errno.h>
+
 typedef enum {
     EVENT_NONE, /* once, when blkdebug is opened */
     EVENT_L1_UPDATE,
@@ -57,6 +59,13 @@ typedef enum {
     EVENT_COUNT
 } DebugEvent;
 
+typedef enum {
+    DEBUG_BREAK_SET,        /* the next request that reaches the event is suspended, and called by the tag */
+    DEBUG_BREAK_REMOVE,     /* all of that tag; requests suspended by it go on */
+    DEBUG_BREAK_RESUME,     /* one request of that tag goes on */
+    DEBUG_BREAK_SUSPENDED,  /* is there such a request, or, with no tag, any? */
+} DebugBreak;
+
 extern const char *const debug_event_names[EVENT_COUNT + 1]; /* ends with NULL */
 
 /* The node's driver, if it is blkdebug, looks at its rules. NULL: no node. */
@@ -65,6 +74,16 @@ static inline void node_debug_event(BlockNode *node, DebugEvent event)
     if (node && node->driver->debug_event) {
         node->driver->debug_event(node, event);
     }
+}
+
+/* Of the node, or the first below it that knows breakpoints. -ENOTSUP: none does; -ENOENT: no such tag. */
+static inline int node_debug_break(BlockNode *node, DebugBreak action, const char *tag,
+                                   DebugEvent event)
+{
+    while (node && !node->driver->debug_break) {
+        node = node->file ? node->file->node : NULL;
+    }
+    return node ? node->driver->debug_break(node, action, tag, event) : -ENOTSUP;
 }
 
 #endif

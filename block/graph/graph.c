@@ -104,9 +104,16 @@ void block_jobs_end(BlockGraph *graph)
     async_poll_until(graph->context, has_no_jobs, graph);
 }
 
+static bool has_no_requests(void *opaque)
+{
+    return !((BlockGraph *)opaque)->running;
+}
+
 void block_graph_free(BlockGraph *graph)
 {
     block_jobs_end(graph);
+    async_poll_until(graph->context, has_no_requests,
+                     graph); /* a monitor's, that stood at breakpoints */
     async_run_sync(graph->context, graph_release_nodes, graph);
     g_assert(!graph->backends);
     g_assert(!graph->nodes);

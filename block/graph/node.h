@@ -155,6 +155,8 @@ struct BlockDriver {
     bool (*parse_filename)(const char *filename, GHashTable *options, GError **error);
     /* A point of debug-event.h has been reached by whoever uses the node. Optional. */
     void (*debug_event)(BlockNode *node, unsigned event);
+    /* What debug-event.h says of breakpoints: 0, 1 for yes, or -errno. Optional. */
+    int (*debug_break)(BlockNode *node, unsigned action, const char *tag, unsigned event);
     bool (*open)(BlockNode *node, GHashTable *options, GError **error);
     void (*close)(BlockNode *node);
     /* After the node's read_only has changed to `read_only`. Optional. */

@@ -176,6 +176,23 @@ void throttle_config_to_json(const ThrottleConfig *config, json_t *object)
     }
 }
 
+json_t *throttle_config_to_limits(const ThrottleConfig *config)
+{
+    json_t *object = json_object();
+
+    for (unsigned i = 0; i < THROTTLE_LIMITS; i++) {
+        const ThrottleLimit *limit = &config->limits[i];
+        g_autofree char *max = g_strconcat(limit_names[i].name, "-max", NULL);
+        g_autofree char *length = g_strconcat(max, "-length", NULL);
+
+        json_object_set_new(object, limit_names[i].name, json_integer((json_int_t)limit->average));
+        json_object_set_new(object, max, json_integer((json_int_t)limit->maximum));
+        json_object_set_new(object, length, json_integer((json_int_t)limit->burst_s));
+    }
+    json_object_set_new(object, "iops-size", json_integer((json_int_t)config->operation_size));
+    return object;
+}
+
 /* Groups. */
 
 ThrottleGroup *throttle_group_find(BlockGraph *graph, const char *name)
@@ -363,6 +380,18 @@ bool throttle_group_add_object(BlockGraph *graph, const char *id, GHashTable *op
                           "A throttle group needs an id of its own, not '%s'", id ? id : "");
     }
     throttle_group_configure(throttle_group_get(graph, id), &config);
+    return true;
+}
+
+bool throttle_group_remove_object(BlockGraph *graph, const char *id, GError **error)
+{
+    ThrottleGroup *group = throttle_group_find(graph, id);
+
+    if (group->references > 1) {
+        return error_fail(error, KASO_ERROR_GENERIC, "object '%s' is in use, can not be deleted",
+                          id);
+    }
+    throttle_group_unref(group);
     return true;
 }
 

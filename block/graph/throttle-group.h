@@ -39,6 +39,8 @@ bool throttle_config_any(const ThrottleConfig *config);
  * iops_size; bps-total, iops-write-max-length, iops-size; and these after "limits.", "x-" or "throttling.".
  */
 bool throttle_config_take(GHashTable *options, ThrottleConfig *config, GError **error);
+/* As QMP's ThrottleLimits: bps-total, iops-read-max-length, … */
+json_t *throttle_config_to_limits(const ThrottleConfig *config);
 /* As query-block and query-named-block-nodes show them. */
 void throttle_config_to_json(const ThrottleConfig *config, json_t *object);
 
@@ -59,6 +61,8 @@ void throttle_group_wait(ThrottleGroup *group, bool is_write, uint64_t bytes, bo
 /* -object throttle-group: a group that lives until the graph is freed or it is removed. */
 bool throttle_group_add_object(BlockGraph *graph, const char *id, GHashTable *options,
                                GError **error);
+/* Ends it when nobody is under its limits. */
+bool throttle_group_remove_object(BlockGraph *graph, const char *id, GError **error);
 void throttle_groups_free(GHashTable *groups);
 
 #endif

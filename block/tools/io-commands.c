@@ -3,6 +3,7 @@
 #include "base/bits.h"
 #include "base/error.h"
 #include "block/backend.h"
+#include "block/graph/debug-event.h"
 #include "block/tools/io.h"
 
 #include <errno.h>
@@ -34,20 +35,22 @@ bool io_number(Session *session, const char *text, uint64_t *value)
 static int help_run(Session *session, int argc, char **argv);
 
 const IoCommand io_transfer_commands[] = {
-    { "aio_discard", NULL, "[-Cq] off len", "discards asynchronously", true, io_aio_transfer },
+    { "aio_discard", NULL, "[-Cq] off len", "discards asynchronously", true, io_aio_transfer,
+      BLOCK_PERM_WRITE },
     { "aio_flush", NULL, "", "waits for all outstanding requests", false, io_aio_flush },
     { "aio_read", NULL, "[-Ciqrv] [-P pattern] off len [len..]", "reads asynchronously", true,
       io_aio_transfer },
     { "aio_write", NULL, "[-Cfiqruz] [-P pattern] off len [len..]", "writes asynchronously", true,
-      io_aio_transfer },
-    { "discard", "d", "[-Cq] off len", "discards a range", true, io_transfer },
+      io_aio_transfer, BLOCK_PERM_WRITE },
+    { "discard", "d", "[-Cq] off len", "discards a range", true, io_transfer, BLOCK_PERM_WRITE },
     { "help", "?", "[command]", "help for one or all commands", false, help_run },
     { "read", "r", "[-abCqrv] [-P pattern [-s off] [-l len]] off len", "reads", true, io_transfer },
     { "readv", NULL, "[-Cqrv] [-P pattern] off len [len..]", "reads into several buffers", true,
       io_transfer },
-    { "write", "w", "[-bcCfnqruz] [-P pattern | -s file] off len", "writes", true, io_transfer },
+    { "write", "w", "[-bcCfnqruz] [-P pattern | -s file] off len", "writes", true, io_transfer,
+      BLOCK_PERM_WRITE },
     { "writev", NULL, "[-Cfqr] [-P pattern] off len [len..]", "writes from several buffers", true,
-      io_transfer },
+      io_transfer, BLOCK_PERM_WRITE },
     { 0 },
 };
 
@@ -58,7 +61,8 @@ static int compare_commands(gconstpointer a, gconstpointer b)
 
 static GPtrArray *all_commands(const Session *session)
 {
-    const IoCommand *const tables[] = { io_transfer_commands, io_inspect_commands, session->more };
+    const IoCommand *const tables[] = { io_transfer_commands, io_inspect_commands,
+                                        io_debug_commands, session->more };
     GPtrArray *all = g_ptr_array_new();
 
     for (unsigned i = 0; i < ARRAY_SIZE(tables); i++) {
@@ -138,6 +142,21 @@ static char **split_line(const char *line)
     return (char **)g_ptr_array_free(words, FALSE);
 }
 
+/* In a machine others use the node, too: it takes what the command needs, unless somebody minds. */
+static bool take_perm(Session *session, unsigned perm)
+{
+    BlockChild *child = session->child;
+    GError *error = NULL;
+
+    if (session->tool || !child || !(perm & ~child->perm) ||
+        child_set_perm(child, child->perm | perm, child->shared, &error)) {
+        return true;
+    }
+    fprintf(session->out, "%s\n", error->message);
+    g_error_free(error);
+    return false;
+}
+
 void io_run_line(Session *session, const char *line)
 {
     const IoCommand *command;
@@ -152,7 +171,7 @@ void io_run_line(Session *session, const char *line)
         fprintf(session->out, "command \"%s\" not found\n", words[0]);
     } else if (command->needs_image && !session->child) {
         fprintf(session->out, "no file open, try 'help open'\n");
-    } else if (command->run(session, count, words) >= 0) {
+    } else if (take_perm(session, command->perm) && command->run(session, count, words) >= 0) {
         return;
     }
     session->failed = true;
@@ -165,26 +184,70 @@ typedef struct {
     BlockBackend *drive;
     const char *name, *line;
     char *text;
-    bool done;
     GError **error;
 } MonitorCall;
 
-/* Through a drive's own edge, or, at a node, through one that may do what nobody minds. */
-static void run_in_monitor(MonitorCall *call, BlockChild *child)
-{
-    Session session = { .child = child };
+/* Outlives its line while requests of it are suspended. */
+typedef struct {
+    Session session;
+    BlockGraph *graph;
+    BlockChild *user; /* NULL: it is at a drive's own edge, which had perm before */
+    unsigned perm;
+    char *text;
     size_t size;
+} MonitorSession;
 
-    coroutine_queue_init(&session.aio_done);
-    session.out = open_memstream(&call->text, &size);
-    if (!session.out) {
-        return;
+static void monitor_session_end(void *opaque)
+{
+    MonitorSession *m = opaque;
+
+    io_aio_flush(&m->session, 0, NULL);
+    block_graph_leave(m->graph);
+    fclose(m->session.out);
+    free(m->text);
+    if (m->user) {
+        child_detach(m->user);
+    } else if (m->session.child->perm != m->perm) {
+        child_set_perm(m->session.child, m->perm, m->session.child->shared, NULL);
     }
+    g_free(m);
+}
+
+/* Until all requests are done, or those that are left stand at breakpoints. */
+static void wait_for_requests(Session *session)
+{
+    enum { POLL_NS = 5000000 };
+
+    while (session->aio_running &&
+           node_debug_break(session->child->node, DEBUG_BREAK_SUSPENDED, NULL, EVENT_NONE) <= 0) {
+        coroutine_sleep_ns(POLL_NS);
+    }
+}
+
+/* Through a drive's own edge, or, at a node, through one that may do what nobody minds. */
+static char *run_in_monitor(MonitorCall *call, BlockChild *child, BlockChild *user)
+{
+    MonitorSession *m = g_new0(MonitorSession, 1);
+    char *text;
+
+    m->graph = call->graph;
+    m->user = user;
+    m->perm = child->perm;
+    m->session.child = child;
+    coroutine_queue_init(&m->session.aio_done);
+    m->session.out = open_memstream(&m->text, &m->size);
+    g_assert(m->session.out); /* only for want of memory */
     block_graph_enter(call->graph);
-    io_run_line(&session, call->line);
-    io_aio_flush(&session, 0, NULL);
-    block_graph_leave(call->graph);
-    fclose(session.out);
+    io_run_line(&m->session, call->line);
+    wait_for_requests(&m->session);
+    fflush(m->session.out);
+    text = g_strdup(m->text);
+    if (m->session.aio_running) {
+        async_start(coroutine_context(), monitor_session_end, m);
+    } else {
+        monitor_session_end(m);
+    }
+    return text;
 }
 
 static void monitor_entry(void *opaque)
@@ -193,26 +256,17 @@ static void monitor_entry(void *opaque)
     BlockBackend *drive = call->drive ? call->drive : backend_find(call->graph, call->name);
     BlockNode *node;
     BlockChild *user;
-    unsigned perm;
 
     if (drive && drive->root) {
-        run_in_monitor(call, drive->root);
-        call->done = true;
+        call->text = run_in_monitor(call, drive->root, NULL);
         return;
     }
     node = block_find_node(call->graph, call->name, call->error);
-    if (!node) {
-        return;
-    }
-    perm = BLOCK_PERM_CONSISTENT_READ | (node->read_only ? 0 : BLOCK_PERM_WRITE);
-    user = node_attach_user(node, "an unnamed block device", perm, BLOCK_PERM_ALL, NULL);
-    user = user ? user
-                : node_attach_user(node, "an unnamed block device", BLOCK_PERM_CONSISTENT_READ,
-                                   BLOCK_PERM_ALL, call->error);
-    call->done = user != NULL;
+    user = node ? node_attach_user(node, "an unnamed block device", BLOCK_PERM_CONSISTENT_READ,
+                                   BLOCK_PERM_ALL, call->error)
+                : NULL;
     if (user) {
-        run_in_monitor(call, user);
-        child_detach(user);
+        call->text = run_in_monitor(call, user, user);
     }
 }
 
@@ -222,10 +276,7 @@ char *block_io_command(BlockGraph *graph, BlockBackend *drive, const char *name,
     MonitorCall call = {
         .graph = graph, .drive = drive, .name = name, .line = line, .error = error
     };
-    char *text;
 
     async_run_sync(block_graph_context(graph), monitor_entry, &call);
-    text = call.done ? g_strdup(call.text ? call.text : "") : NULL;
-    free(call.text);
-    return text;
+    return call.text;
 }

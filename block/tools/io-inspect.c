@@ -186,7 +186,7 @@ const IoCommand io_inspect_commands[] = {
     { "map", NULL, "", "prints the allocated areas", true, map_run },
     { "sigraise", NULL, "signal", "raises a signal", false, sigraise_run },
     { "sleep", NULL, "ms", "waits", false, sleep_run },
-    { "truncate", "t", "[-m preallocation] off", "changes the size of the disk", true,
-      truncate_run },
+    { "truncate", "t", "[-m preallocation] off", "changes the size of the disk", true, truncate_run,
+      BLOCK_PERM_WRITE | BLOCK_PERM_RESIZE },
     { 0 },
 };

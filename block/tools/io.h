@@ -32,10 +32,11 @@ struct IoCommand {
     const char *name, *alias, *arguments, *summary;
     bool needs_image;
     int (*run)(Session *session, int argc, char **argv);
+    unsigned perm; /* BLOCK_PERM_ that a machine's monitor needs beside reading */
 };
 
-/* Each ends with a NULL name: those that look at the image, that transfer data, and the program's own. */
-extern const IoCommand io_inspect_commands[], io_transfer_commands[];
+/* Each ends with a NULL name: those that look at the image, that transfer data, and that suspend requests. */
+extern const IoCommand io_inspect_commands[], io_transfer_commands[], io_debug_commands[];
 
 void io_run_line(Session *session, const char *line);
 

@@ -414,11 +414,17 @@ static void pl011_can_write(void *opaque)
     }
 }
 
+static void pl011_changed(void *opaque, Chardev *chardev)
+{
+    ((Pl011 *)opaque)->chardev = chardev;
+}
+
 static const ChardevFrontend pl011_frontend = {
     .can_receive = pl011_can_receive,
     .receive = pl011_receive,
     .event = pl011_event,
     .can_write = pl011_can_write,
+    .changed = pl011_changed,
 };
 
 static bool pl011_realize(Device *device, GError **error)

@@ -366,11 +366,17 @@ static void can_write(void *opaque)
     }
 }
 
+static void changed(void *opaque, Chardev *chardev)
+{
+    ((Serial *)opaque)->chardev = chardev;
+}
+
 static const ChardevFrontend frontend = {
     .can_receive = can_receive,
     .receive = receive,
     .event = event,
     .can_write = can_write,
+    .changed = changed,
 };
 
 bool serial_realize(Serial *s, GError **error)

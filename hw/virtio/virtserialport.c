@@ -56,11 +56,17 @@ static void port_event(void *opaque, ChardevEvent event)
     }
 }
 
+static void port_changed(void *opaque, Chardev *chardev)
+{
+    ((VirtioSerialPort *)opaque)->chardev = chardev;
+}
+
 static const ChardevFrontend port_frontend = {
     .can_receive = port_can_receive,
     .receive = port_receive,
     .event = port_event,
     .can_write = port_can_write,
+    .changed = port_changed,
 };
 
 static bool realize(VirtioSerialPort *port, bool is_console, GError **error)

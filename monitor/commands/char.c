@@ -231,11 +231,84 @@ static void flatten_options(json_t *data, GHashTable *options)
     }
 }
 
-static json_t *chardev_add_run(Monitor *monitor, json_t *arguments, GError **error)
+/* A server's "wait" is on by default on the command line; here nobody may hold the monitor. */
+static void never_wait(const char *type, GHashTable *options)
+{
+    static const char *const off[] = { "off", "no", "false", "0", NULL };
+    const char *server = g_hash_table_lookup(options, "server");
+
+    if (!strcmp(type, "socket") && server && !g_strv_contains(off, server)) {
+        g_hash_table_replace(options, g_strdup("wait"), g_strdup("off"));
+    }
+}
+
+static Chardev *find_chardev(Monitor *monitor, const char *id, const char *lacks, GError **error)
+{
+    Chardev *chardev = machine_find_chardev(monitor_machine(monitor), id);
+
+    if (!chardev) {
+        error_fail(error, KASO_ERROR_GENERIC, "Chardev '%s' %s", id, lacks);
+    }
+    return chardev;
+}
+
+/* A new chardev takes the place, the name and the user of an old one. */
+static Chardev *change(Monitor *monitor, const char *id, const char *type, GHashTable *options,
+                       GError **error)
+{
+    Machine *machine = monitor_machine(monitor);
+    Chardev *old = find_chardev(monitor, id, "does not exist", error), *chardev;
+    const ChardevFrontend *frontend = old ? old->frontend : NULL;
+    g_autofree char *meanwhile = g_strdup_printf("%s.new", id);
+    void *opaque;
+
+    if (!old) {
+        return NULL;
+    }
+    if (old->type->attach || g_hash_table_contains(options, "mux")) {
+        error_fail(error, KASO_ERROR_GENERIC, "A chardev with mux=on cannot be changed");
+        return NULL;
+    }
+    if (frontend && !frontend->changed) {
+        error_fail(error, KASO_ERROR_GENERIC,
+                   "The user of chardev '%s' does not support another chardev while it runs", id);
+        return NULL;
+    }
+    chardev = chardev_open(machine, meanwhile, type, options, error);
+    if (!chardev) {
+        return NULL;
+    }
+    opaque = old->frontend_opaque;
+    chardev_guest_opened(chardev, !old->guest_closed);
+    machine_remove_chardev(machine, old);
+    chardev_detach(old, opaque);
+    chardev_free(old);
+    machine_remove_chardev(machine, chardev);
+    g_free(chardev->id);
+    chardev->id = g_strdup(id);
+    machine_add_chardev(machine, id, chardev);
+    if (frontend) {
+        frontend->changed(opaque, chardev);
+        chardev_attach(chardev, frontend, opaque, NULL);
+    }
+    return chardev;
+}
+
+typedef Chardev *Maker(Monitor *monitor, const char *id, const char *type, GHashTable *options,
+                       GError **error);
+
+static Chardev *add(Monitor *monitor, const char *id, const char *type, GHashTable *options,
+                    GError **error)
+{
+    return chardev_open(monitor_machine(monitor), id, type, options, error);
+}
+
+/* QMP's form: {"type": "socket", "data": {"addr": …, "server": false}}. */
+static json_t *make_from_json(Monitor *monitor, json_t *arguments, Maker *make, GError **error)
 {
     json_t *backend = json_object_get(arguments, "backend"), *result;
     const char *type = json_string_value(json_object_get(backend, "type"));
-    GHashTable *options;
+    g_autoptr(GHashTable) options = NULL;
     Chardev *chardev;
 
     if (!type) {
@@ -244,29 +317,64 @@ static json_t *chardev_add_run(Monitor *monitor, json_t *arguments, GError **err
     }
     options = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     flatten_options(json_object_get(backend, "data"), options);
-    /* A server's "wait" is on by default on the command line; here nobody may hold the monitor. */
-    if (g_strcmp0(g_hash_table_lookup(options, "server"), "off") && !strcmp(type, "socket")) {
+    if (!strcmp(type, "socket") && !g_hash_table_contains(options, "server")) {
         g_hash_table_replace(options, g_strdup("server"), g_strdup("on"));
-        g_hash_table_replace(options, g_strdup("wait"), g_strdup("off"));
     }
-    chardev = chardev_open(monitor_machine(monitor), monitor_get_string(arguments, "id"), type,
-                           options, error);
-    g_hash_table_unref(options);
+    never_wait(type, options);
+    chardev = make(monitor, monitor_get_string(arguments, "id"), type, options, error);
     if (!chardev) {
         return NULL;
     }
     result = json_object();
     if (!strcmp(type, "pty")) {
-        char *name = chardev->type->describe(chardev);
+        g_autofree char *name = chardev->type->describe(chardev);
 
         monitor_put(result, "pty", monitor_string(name + strlen("pty:")));
-        g_free(name);
     }
     return result;
 }
 
+/* HMP's: TYPE,id=ID,… as -chardev takes it; id NULL: it must be there. */
+static json_t *make_from_line(Monitor *monitor, json_t *arguments, const char *id, Maker *make,
+                              GError **error)
+{
+    g_autoptr(KeyValues) list =
+        key_values_parse_last(monitor_get_string(arguments, "args"), "backend", error);
+    g_autofree char *type = list ? key_values_take(list, "backend") : NULL;
+    g_autofree char *given = list ? key_values_take(list, "id") : NULL;
+    g_autoptr(GHashTable) options = NULL;
+    Chardev *chardev;
+
+    id = id ? id : given;
+    if (!list) {
+        return NULL;
+    }
+    if (!type || !id) {
+        error_fail(error, KASO_ERROR_INVALID, "chardev: no %s specified",
+                   type ? "id" : "type of chardev");
+        return NULL;
+    }
+    options = key_values_table(list);
+    never_wait(type, options);
+    chardev = make(monitor, id, type, options, error);
+    if (chardev && !strcmp(type, "pty")) {
+        g_autofree char *name = chardev->type->describe(chardev);
+        GString *text = g_string_new(NULL);
+
+        g_string_printf(text, "char device redirected to %s (label %s)\n", name + strlen("pty:"),
+                        chardev->id);
+        return monitor_text(text);
+    }
+    return NULL;
+}
+
+static json_t *chardev_add_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    return make_from_json(monitor, arguments, add, error);
+}
+
 static const MonitorArgument chardev_add_arguments[] = {
-    { "id", ARGUMENT_STRING, .summary = "name of the new chardev" },
+    { "id", ARGUMENT_STRING, .summary = "name of the chardev" },
     { "backend", ARGUMENT_OBJECT, .summary = "its type and data" },
     { NULL },
 };
@@ -280,6 +388,57 @@ static const MonitorCommand chardev_add_command = {
 };
 MONITOR_COMMAND(chardev_add_command);
 
+static json_t *chardev_add_line_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    return make_from_line(monitor, arguments, NULL, add, error);
+}
+
+static const MonitorArgument chardev_add_line_arguments[] = {
+    { "args", ARGUMENT_REST, .summary = "TYPE,id=ID,… as -chardev takes it" },
+    { NULL },
+};
+
+static const MonitorCommand chardev_add_line_command = {
+    .hmp = "chardev-add",
+    .summary = "makes a character device",
+    .arguments = chardev_add_line_arguments,
+    .run = chardev_add_line_run,
+};
+MONITOR_COMMAND(chardev_add_line_command);
+
+static json_t *chardev_change_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    return make_from_json(monitor, arguments, change, error);
+}
+
+static const MonitorCommand chardev_change_command = {
+    .name = "chardev-change",
+    .summary = "puts another character device in the place of one",
+    .arguments = chardev_add_arguments,
+    .run = chardev_change_run,
+    .returns = "ChardevReturn",
+};
+MONITOR_COMMAND(chardev_change_command);
+
+static json_t *chardev_change_line_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    return make_from_line(monitor, arguments, monitor_get_string(arguments, "id"), change, error);
+}
+
+static const MonitorArgument chardev_change_line_arguments[] = {
+    { "id", ARGUMENT_STRING, .summary = "chardev", .complete = monitor_complete_chardevs },
+    { "args", ARGUMENT_REST, .summary = "TYPE,… of the new one, as -chardev takes it" },
+    { NULL },
+};
+
+static const MonitorCommand chardev_change_line_command = {
+    .hmp = "chardev-change",
+    .summary = "puts another character device in the place of one",
+    .arguments = chardev_change_line_arguments,
+    .run = chardev_change_line_run,
+};
+MONITOR_COMMAND(chardev_change_line_command);
+
 static json_t *chardev_remove_run(Monitor *monitor, json_t *arguments, GError **error)
 {
     Machine *machine = monitor_machine(monitor);
@@ -289,7 +448,7 @@ static json_t *chardev_remove_run(Monitor *monitor, json_t *arguments, GError **
     if (!chardev) {
         error_fail(error, KASO_ERROR_NOT_FOUND, "Chardev '%s' not found", id);
     } else if (chardev->frontend || chardev->type->attach) {
-        error_fail(error, KASO_ERROR_INVALID, "chardev '%s' is in use", id);
+        error_fail(error, KASO_ERROR_GENERIC, "Chardev '%s' is busy", id);
     } else {
         machine_remove_chardev(machine, chardev);
         chardev_free(chardev);

@@ -23,8 +23,6 @@ NOT_YET("block-job-change", NULL);
 NOT_YET("blockdev-set-active", NULL);
 NOT_YET("calc-dirty-rate", "calc_dirty_rate");
 NOT_YET("cancel-vcpu-dirty-limit", "cancel_vcpu_dirty_limit");
-NOT_YET(NULL, "chardev-add");
-NOT_YET("chardev-change", "chardev-change");
 NOT_YET(NULL, "clear");
 NOT_YET("client_migrate_info", "client_migrate_info");
 NOT_YET("device-sync-config", NULL);

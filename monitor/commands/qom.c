@@ -274,7 +274,7 @@ static json_t *get_run(Monitor *monitor, json_t *arguments, GError **error)
 
 static void get_print(Monitor *monitor, json_t *result, GString *out)
 {
-    char *text = json_dumps(result, JSON_ENCODE_ANY);
+    char *text = json_dumps(result, JSON_ENCODE_ANY | JSON_INDENT(4));
 
     g_string_append_printf(out, "%s\n", text ? text : "");
     free(text);
@@ -315,8 +315,10 @@ static json_t *set_run(Monitor *monitor, json_t *arguments, GError **error)
     } else if (json_is_integer(value)) {
         text = g_strdup_printf("%" JSON_INTEGER_FORMAT, json_integer_value(value));
     } else {
-        error_fail(error, KASO_ERROR_INVALID, "a property's value is a string, number or boolean");
-        return NULL;
+        char *dump = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+
+        text = g_strdup(dump);
+        free(dump);
     }
     if (place.device) {
         device_set(place.device, name, text, error);

@@ -404,12 +404,91 @@ def monitor_io():
         assert "nope" in m.hmp('qemu-io nope "read 0 512"')
         assert "'nope' not found" in m.hmp('qemu-io -d nope "read 0 512"')
         assert "aio_read" in m.hmp("qemu-io b help") and "reopen" not in m.hmp("qemu-io b help")
+    # It writes only where nobody minds.
+    with Machine(*image("b"), "-device", "virtio-blk-pci,drive=b,id=v") as m:
+        for command in ("write 0 4k", "aio_write 0 4k", "discard 0 64k", "truncate 16M"):
+            assert "Permission conflict on node 'b'" in m.hmp(f'qemu-io b "{command}"'), command
+        assert "read 4096/4096" in m.hmp('qemu-io b "read -P 3 0 4k"')
+        assert "wrote 4096/4096" in m.hmp('qemu-io -d v "write -P 3 0 4k"')
+
+
+def breakpoints():
+    """Requests stand at blkdebug's breakpoints until they are told to go on."""
+    create("a")
+    suspended, going = "blkdebug: Suspended request '%s'\n", "blkdebug: Resuming request '%s'\n"
+    for commands, words, end in (
+            (("break write_aio A", "aio_write -q 0 4k", "wait_break A", "resume A", "aio_flush"),
+             suspended % "A" + going % "A", 0),
+            (("break write_aio A", "break write_aio B", "aio_write -q 0 4k", "wait_break A", "resume A", "resume B", "aio_flush"),
+             suspended % "B" + suspended % "A" + going % "A" + going % "B", 0),
+            (("break write_aio A", "aio_write -q 0 4k", "wait_break A", "write -q 64k 4k", "remove_break A", "aio_flush"),
+             suspended % "A" + going % "A" + "Could not remove breakpoint A: No such file or directory\n", 1),
+            (("break write_aio A", "remove_break A", "write -q 0 4k"), "", 0),
+            (("break nope A",), "Could not set breakpoint: No such file or directory\n", 1),
+            (("resume A",), "Could not resume request: No such file or directory\n", 1),
+            (("break write_aio",), "bad argument count 1 to break, expected 2 arguments\n", 1)):
+        status, text = io_status("blkdebug::a", *commands)
+        assert sorted(text.splitlines()) == sorted(words.splitlines()) and status == end, (commands, text, status)
+    assert "Could not set breakpoint: Operation not supported" in io_status("a", "break write_aio A")[1]
+    debugged_node = dict(driver="qcow2", node_name="b", file={
+        "driver": "blkdebug", "image": {"driver": "file", "filename": "a"}})
+    with Machine(*blockdev(**debugged_node), "-device", "virtio-blk-pci,drive=b,id=v,share-rw=on") as m:
+        # The line is at its end while its request is not.
+        assert m.hmp('qemu-io b "break write_aio A"') == ""
+        assert m.hmp('qemu-io b "aio_write -P 5 0 4k"') == ""
+        assert m.hmp('qemu-io b "wait_break A"') == ""
+        assert "wrote" in m.hmp('qemu-io b "write 1M 4k"')
+        assert m.hmp('qemu-io b "resume A"') == ""
+        assert "read 4096/4096" in m.hmp('qemu-io b "read -P 5 0 4k"')
+        # A backup stands, and goes on.
+        create("t")
+        m.do("blockdev-add", **{"driver": "qcow2", "node-name": "t", "file": {"driver": "file", "filename": "t"}})
+        m.hmp('qemu-io b "break read_aio B"')
+        m.do("blockdev-backup", job_id="j", device="b", target="t", sync="full")
+        assert m.hmp('qemu-io b "wait_break B"') == ""
+        assert m.do("query-block-jobs")[0]["device"] == "j"
+        m.hmp('qemu-io b "remove_break B"')
+        m.completed("j")
+        # Nothing that stands holds an end.
+        m.hmp('qemu-io b "break write_aio C"')
+        m.hmp('qemu-io b "aio_write 0 4k"')
+        m.do("quit")
+        m.kaso.finish()
+
+
+def throttle_groups():
+    """Objects whose limits are read and changed while they are in use."""
+    create("a")
+    with Machine("-object", "throttle-group,id=g,x-bps-total=1000000", *image("a"),
+                 *blockdev(driver="throttle", node_name="t", throttle_group="g", file="a")) as m:
+        path = "/objects/g"
+        limits = m.do("qom-get", path=path, property="limits")
+        assert limits["bps-total"] == 1000000 and limits["bps-total-max-length"] == 1 and len(limits) == 19, limits
+        m.do("qom-set", path=path, property="limits", value={"iops-total": 7, "bps-total": 0})
+        assert m.do("qom-get", path=path, property="x-iops-total") == 7
+        assert m.do("qom-get", path=path, property="x-bps-total") == 0
+        assert "after initialization" in m.fails("qom-set", path=path, property="x-bps-total", value=5)
+        for bad in ({"bps-nope": 5}, {"iops-read": 5}, {"iops-total-max": 1}, 7, "x"):
+            m.fails("qom-set", path=path, property="limits", value=bad)
+        assert m.do("qom-get", path=path, property="limits")["iops-total"] == 7
+        assert {"name": "g", "type": "child<throttle-group>"} in m.do("qom-list", path="/objects")
+        assert "in use" in m.fails("object-del", id="g")
+        m.do("blockdev-del", node_name="t")
+        m.do("object-del", id="g")
+        assert "not found" in m.fails("object-del", id="g")
+        m.do("object-add", **{"qom-type": "throttle-group", "id": "g", "limits": {"bps-read": 9}})
+        assert m.do("qom-get", path=path, property="limits")["bps-read"] == 9
+        # All that the block layer keeps is among the objects.
+        m.do("object-add", **{"qom-type": "secret", "id": "s", "data": "x"})
+        assert "child<secret>" in m.hmp("qom-list /objects")
+        m.fails("object-add", **{"qom-type": "rng-random", "id": "s"})
+        m.do("object-del", id="s")
 
 
 with tempfile.TemporaryDirectory() as folder:
     os.chdir(folder)
     for test in (sharing, write_cache, debug_rules, rare_events, filters, old_content, late_copies, creation,
-                 detached_header, threads, monitor_io):
+                 detached_header, threads, monitor_io, breakpoints, throttle_groups):
         print(test.__name__, flush=True)
         test()
     os.chdir("/")

@@ -210,8 +210,38 @@ def mistakes():
             assert part in err, (arguments, err)
 
 
+def by_line():
+    """chardev-add and its like of HMP, and another back end for a UART that runs."""
+    with Kaso("-serial", "chardev:c", "-chardev", "ringbuf,id=c,size=1024", "-monitor", "unix:@/m,server=on,wait=off",
+              "-qmp", "unix:@/q,server=on,wait=off", machine="virt") as kaso:
+        hmp, qmp = Hmp(kaso.connect("m")), Qmp(kaso.connect("q"))
+        assert hmp.command("chardev-add null,id=n") == ""
+        assert "n: filename=null" in hmp.command("info chardev")
+        for line, part in (("chardev-add null,id=n", "already"), ("chardev-add null", "no id"),
+                           ("chardev-add nope,id=o", "nope"), ("chardev-add", "args"),
+                           ("chardev-add file,id=o", "path"), ("chardev-change nope null", "does not exist"),
+                           ("chardev-change n nope", "nope"), ("chardev-change n", "args"),
+                           ("chardev-remove c", "busy"), ("chardev-remove nope", "not found")):
+            assert part in hmp.command(line), line
+        assert "char device redirected to /dev/pts/" in hmp.command("chardev-add backend=pty,id=p")
+        # A server does not hold the monitor.
+        assert hmp.command("chardev-add socket,id=s,path=%s,server=on" % kaso.path("s")) == ""
+        assert hmp.command("chardev-change n ringbuf,size=64") == ""
+        assert "n: filename=ringbuf" in hmp.command("info chardev")
+        assert hmp.command("chardev-remove n") == ""
+        assert hmp.command("chardev-change c file,path=%s" % kaso.path("out")) == ""
+        assert "c: filename=file" in hmp.command("info chardev")
+        user = [c["label"] for c in qmp.command("query-chardev") if "/q" in c["filename"]][0]
+        assert "does not support" in hmp.command("chardev-change %s null" % user)
+        qmp.command("chardev-change", id="c", backend={"type": "ringbuf", "data": {"size": 512}})
+        assert "busy" in hmp.command("chardev-remove c")
+        qmp.command("quit")
+        kaso.finish()
+
+
 tcp_server()
 client()
+by_line()
 reconnecting_client()
 waiting_server()
 inherited_socket()
