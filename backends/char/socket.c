@@ -403,6 +403,11 @@ static char *socket_describe(Chardev *chardev)
         return g_strdup_printf("%s%s", s->address_text, server);
     }
     ours = socket_address_of(s->fd, false);
+    if (!g_str_has_prefix(ours, "tcp:")) { /* a descriptor that was given to us */
+        text = g_strdup_printf("%s%s", ours, server);
+        g_free(ours);
+        return text;
+    }
     peer = socket_address_of(s->fd, true);
     text = g_strdup_printf("%s%s%s <-> %s", s->telnet ? "telnet:" : "tcp:", ours + 4, server,
                            g_str_has_prefix(peer, "tcp:") ? peer + 4 : peer);

@@ -189,6 +189,11 @@ static bool bitmap_add(BlockNode *node, const char *name, GHashTable *arguments,
     DirtyBitmap *bitmap;
     bool disabled = false;
 
+    if (persistent && (node->read_only || node->inactive)) {
+        return error_fail(error, KASO_ERROR_GENERIC,
+                          "Node '%s' is read-only or inactive: it takes no new persistent bitmap",
+                          node->node_name);
+    }
     if (node->driver->info && node->driver->info(node, &info) == 0 && info.cluster_size) {
         granularity = CLAMP(info.cluster_size, 4096, 65536);
     }

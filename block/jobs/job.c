@@ -452,6 +452,7 @@ static const struct {
     { "pause", "pause", LIVE },
     { "resume", "resume", LIVE },
     { "set-speed", "set-speed", LIVE },
+    { "change", "change", LIVE },
     { "complete", "complete", 1u << JOB_READY },
     { "finalize", "finalize", 1u << JOB_PENDING },
     { "dismiss", "dismiss", 1u << JOB_CONCLUDED },
@@ -484,6 +485,24 @@ static bool pause_job(BlockJob *job, bool pause, GError **error)
     return true;
 }
 
+/* The copy mode of a mirror. */
+static bool change_job(BlockJob *job, bool write_blocking, GError **error)
+{
+    if (strcmp(job->type, "mirror")) {
+        return error_fail(error, KASO_ERROR_GENERIC, "Job '%s' is no mirror: it cannot be changed",
+                          job->id);
+    }
+    if (job->write_blocking && !write_blocking) {
+        return error_fail(error, KASO_ERROR_GENERIC,
+                          "Job '%s' cannot go back to copy mode 'background'", job->id);
+    }
+    if (write_blocking && !job->write_blocking) {
+        job->write_blocking = true;
+        job_arm_mirror(job);
+    }
+    return true;
+}
+
 static bool control_job(BlockJob *job, const char *action, uint64_t value, GError **error)
 {
     if (!verb_fits(job, action, error)) {
@@ -503,6 +522,10 @@ static bool control_job(BlockJob *job, const char *action, uint64_t value, GErro
         job_abandon(job);
     } else if (!strcmp(action, "pause") || !strcmp(action, "resume")) {
         if (!pause_job(job, action[0] == 'p', error)) {
+            return false;
+        }
+    } else if (!strcmp(action, "change")) {
+        if (!change_job(job, value, error)) {
             return false;
         }
     } else if (!strcmp(action, "set-speed")) {

@@ -4,6 +4,7 @@
 
 #include "base/bits.h"
 #include "base/error.h"
+#include "block/backend.h"
 #include "block/jobs/filter.h"
 #include "block/jobs/operations.h"
 
@@ -675,6 +676,22 @@ typedef struct {
     GError **error;
 } StartCall;
 
+/* What a job is called that was not named: as the drive, not as a node. */
+static const char *default_id(BlockGraph *graph, const char *device, const BlockNode *source)
+{
+    if (backend_find(graph, device)) {
+        return device;
+    }
+    for (GList *link = block_graph_backends(graph); link; link = link->next) {
+        const BlockBackend *drive = link->data;
+
+        if (drive->root && drive->root->node == source) {
+            return drive->id;
+        }
+    }
+    return "";
+}
+
 static void start_entry(void *opaque)
 {
     StartCall *call = opaque;
@@ -694,17 +711,14 @@ static void start_entry(void *opaque)
         g_free(device);
         return;
     }
-    if (id && !block_name_is_good(id)) {
-        error_fail(call->error, KASO_ERROR_INVALID, "Invalid job ID '%s'", id);
+    if (!id) {
+        id = g_strdup(default_id(call->graph, device, source));
+    }
+    if (!job_id_is_free(call->graph, id, call->error)) {
         g_free(device);
         return;
     }
-    if (job_find(call->graph, id ? id : device)) {
-        error_fail(call->error, KASO_ERROR_GENERIC, "Job ID '%s' already in use", id ? id : device);
-        g_free(device);
-        return;
-    }
-    job = job_new(call->graph, id ? id : device, device, node_skip_filters(source));
+    job = job_new(call->graph, id, device, node_skip_filters(source));
     job->chunk = CHUNK;
     /* The graph must not change, nor a write slip by, while the job takes hold of it. */
     block_graph_quiesce(call->graph);

@@ -207,6 +207,9 @@ static int bench_run(Tool *tool, int argc, char **argv)
         return tool_fail(tool, "%s is only available in write tests",
                          bench->flush_interval ? "--flush-interval" : "--no-drain");
     }
+    if (bench->flush_interval && bench->flush_interval < command.depth) {
+        return tool_fail(tool, "Flush interval can't be smaller than depth");
+    }
     bench->step = bench->step ? bench->step : bench->size;
     child = tool_open(tool, name, &command.image);
     if (!child) {

@@ -171,6 +171,9 @@ void io_run_line(Session *session, const char *line)
         fprintf(session->out, "command \"%s\" not found\n", words[0]);
     } else if (command->needs_image && !session->child) {
         fprintf(session->out, "no file open, try 'help open'\n");
+    } else if ((command->perm & BLOCK_PERM_WRITE) && session->child &&
+               session->child->node->read_only) {
+        fprintf(session->out, "Block node is read-only\n");
     } else if (take_perm(session, command->perm) && command->run(session, count, words) >= 0) {
         return;
     }

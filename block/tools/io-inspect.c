@@ -70,8 +70,8 @@ static int info_run(Session *session, int argc, char **argv)
     if (node->driver->info) {
         node->driver->info(node, &info);
     }
-    cluster = tool_human_size(info.cluster_size);
-    vm_state = tool_human_size(info.vm_state_offset);
+    cluster = io_exact_size(info.cluster_size);
+    vm_state = io_exact_size(info.vm_state_offset);
     fprintf(session->out, "cluster size: %s\nvm state offset: %s\n", cluster, vm_state);
     if (node->driver->specific_info) {
         json_t *specific = node->driver->specific_info(node);
@@ -128,10 +128,11 @@ static int alloc_run(Session *session, int argc, char **argv)
         return -EINVAL;
     }
     left = node_size(node) - MIN(offset, node_size(node));
-    while (done < MIN(bytes, left)) {
+    bytes = MIN(bytes, left);
+    while (done < bytes) {
         uint64_t count;
-        int result = node_allocated_above(node, node_below(node), offset + done,
-                                          MIN(bytes, left) - done, &count);
+        int result =
+            node_allocated_above(node, node_below(node), offset + done, bytes - done, &count);
 
         if (result < 0) {
             fprintf(session->out, "is_allocated failed: %s\n", g_strerror(-result));

@@ -134,10 +134,19 @@ bool tool_wants_help(const char *text)
 bool tool_parse_options(Tool *tool, const char *text, GHashTable *options)
 {
     GError *error = NULL;
-    GHashTable *parsed = options_parse(text, NULL, &error);
+    size_t length = strlen(text), commas = 0;
+    GHashTable *parsed;
     GHashTableIter iter;
     gpointer key, value;
 
+    while (commas < length && text[length - commas - 1] == ',') {
+        commas++;
+    }
+    if (!length || text[0] == ',' || commas % 2) { /* two are one of a value */
+        tool_fail(tool, "Invalid option list: %s", text);
+        return false;
+    }
+    parsed = options_parse(text, NULL, &error);
     if (!parsed) {
         tool_error(tool, error);
         return false;

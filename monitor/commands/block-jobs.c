@@ -252,6 +252,36 @@ static json_t *control_job(Monitor *monitor, const char *command, const char *ac
     };                                                                                             \
     MONITOR_COMMAND(symbol##_command)
 
+static json_t *change_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    BlockGraph *graph = monitor_block_graph(monitor, error);
+
+    if (graph) {
+        block_job_control(graph, monitor_get_string(arguments, "id"), "change",
+                          !strcmp(monitor_get_string(arguments, "copy-mode"), "write-blocking"),
+                          error);
+    }
+    return NULL;
+}
+
+static const char *const changed_types[] = { "mirror", NULL };
+static const char *const copy_modes[] = { "background", "write-blocking", NULL };
+
+static const MonitorArgument change_arguments[] = {
+    { "id", ARGUMENT_STRING, false, "job" },
+    { "type", ARGUMENT_STRING, false, "of the job", .values = changed_types },
+    { "copy-mode", ARGUMENT_STRING, false, "what a guest's write waits for", .values = copy_modes },
+    { NULL },
+};
+
+static const MonitorCommand change_command = {
+    .name = "block-job-change",
+    .summary = "changes the copy mode of a mirror that runs",
+    .arguments = change_arguments,
+    .run = change_run,
+};
+MONITOR_COMMAND(change_command);
+
 JOB_CONTROL(job_cancel, "block-job-cancel", "block_job_cancel", "cancel", "ends a block job",
             job_arguments);
 JOB_CONTROL(job_pause, "block-job-pause", "block_job_pause", "pause", "pauses a block job",

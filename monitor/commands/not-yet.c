@@ -19,7 +19,6 @@ static const MonitorArgument not_yet_arguments[] = {
     };                                                                                             \
     MONITOR_COMMAND(symbol)
 
-NOT_YET("block-job-change", NULL);
 NOT_YET("blockdev-set-active", NULL);
 NOT_YET("calc-dirty-rate", "calc_dirty_rate");
 NOT_YET("cancel-vcpu-dirty-limit", "cancel_vcpu_dirty_limit");

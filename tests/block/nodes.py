@@ -412,6 +412,24 @@ def monitor_io():
         assert "wrote 4096/4096" in m.hmp('qemu-io -d v "write -P 3 0 4k"')
 
 
+def tool_words():
+    """What kaso-io says of ranges beyond the end, of images that are read-only and of sizes."""
+    create("a", "1M")
+    for command, words, options in (
+            ("alloc 0 2M", "0/1048576 bytes allocated at offset 0 bytes", ()), ("alloc 2M", "0/0 bytes allocated at offset 2 MiB", ()),
+            ("info", "vm state offset: ", ()), ("write 0 512", "Block node is read-only", ("-r",)),
+            ("discard 0 64k", "Block node is read-only", ("-r",)), ("aio_write 0 512", "Block node is read-only", ("-r",)),
+            ("truncate 2M", "Block node is read-only", ("-r",))):
+        assert words in io_status("a", command, options=options)[1], (command, io_status("a", command, options=options))
+    assert "cluster size: 0 bytes\n" in io_status("json:{'driver':'raw','file.filename':'a'}", "info")[1]
+    for bad in ("", ",", ",,", "cluster_size=4k,", ",cluster_size=4k"):
+        result = subprocess.run([IMG, "create", "-f", "qcow2", "-o", bad, "z", "1M"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert result.returncode == 1 and b"Invalid option list" in result.stderr, (bad, result)
+    run(IMG, "create", "-q", "-f", "qcow2", "-o", "backing_fmt=raw,backing_file=x,,", "-u", "z", "1M")
+    result = subprocess.run([IMG, "bench", "-w", "-c", "2", "-d", "4", "--flush-interval=1", "a"], stderr=subprocess.PIPE)
+    assert result.returncode == 1 and b"smaller than depth" in result.stderr, result
+
+
 def breakpoints():
     """Requests stand at blkdebug's breakpoints until they are told to go on."""
     create("a")
@@ -488,7 +506,7 @@ def throttle_groups():
 with tempfile.TemporaryDirectory() as folder:
     os.chdir(folder)
     for test in (sharing, write_cache, debug_rules, rare_events, filters, old_content, late_copies, creation,
-                 detached_header, threads, monitor_io, breakpoints, throttle_groups):
+                 detached_header, threads, monitor_io, tool_words, breakpoints, throttle_groups):
         print(test.__name__, flush=True)
         test()
     os.chdir("/")

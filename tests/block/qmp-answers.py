@@ -52,7 +52,7 @@ def other_sizes():
                 more = {"bitmap": "b"} if sync == "incremental" else {}
                 text = m.fails("blockdev-backup", job_id="b", device="top", target=name, sync=sync, **more)
                 assert "Source and target image have different sizes: 8388608" in text, text
-            action = {"device": "top", "target": name, "sync": "full"}
+            action = {"job-id": "b", "device": "top", "target": name, "sync": "full"}
             assert "different sizes" in m.fails("transaction", actions=[{"type": "blockdev-backup", "data": action}])
             m.do("blockdev-del", node_name=name)
             assert "different sizes" in m.fails("drive-backup", job_id="b", device="top", target=name, mode="existing",

@@ -423,7 +423,7 @@ def objects():
             "file": {"driver": "file", "filename": "luks"}}
     m.fails("blockdev-add", **node)
     m.do("object-add", qom_type="secret", id="s", data="words")
-    assert "already" in m.fails("object-add", qom_type="secret", id="s", data="words")["desc"]
+    assert "duplicate" in m.fails("object-add", qom_type="secret", id="s", data="words")["desc"]
     m.do("blockdev-add", **node)
     m.do("object-del", id="s")
     assert "not found" in m.fails("object-del", id="s")["desc"]
@@ -535,6 +535,26 @@ def choices():
     io(url, "write -P 99 0 512")
     m.do("blockdev-del", node_name="t")
     io("t", *(f"read -P {n + 10} {n * 256 + 1}k 3k" for n in range(20)), "read -P 1 0 512")
+    # The copy mode of a mirror that runs can be changed, once.
+    target(m, "later")
+    for command in ("blockdev-mirror", "block-commit", "block-stream", "blockdev-backup"):
+        more = {"target": "later", "sync": "full"} if "blockdev" in command else {}
+        assert m.fails(command, device="n0", **more)["desc"] == "Invalid job ID ''"  # a node's name is no job's
+    m.do("blockdev-mirror", job_id="m", device="n0", target="later", sync="full")
+    m.wait("BLOCK_JOB_READY")
+    change = dict(id="m", type="mirror")
+    m.do("block-job-change", copy_mode="background", **change)
+    for _ in range(2):
+        m.do("block-job-change", copy_mode="write-blocking", **change)
+    assert "background" in m.fails("block-job-change", copy_mode="background", **change)["desc"]
+    m.fails("block-job-change", copy_mode="sideways", **change)
+    for n in range(20):
+        io(url, f"write -P {n + 40} {n * 256 + 1}k 3k")
+        assert m.do("query-block-jobs")[0]["actively-synced"]
+    m.do("block-job-cancel", device="m", force=True)
+    m.wait("BLOCK_JOB_CANCELLED", device="m")
+    m.do("blockdev-del", node_name="later")
+    io("later", *(f"read -P {n + 40} {n * 256 + 1}k 3k" for n in range(20)))
     target(m, "raw-or-not")
     m.do("drive-backup", job_id="c", device="n0", target="packed", sync="full", format="qcow2", compress=True)
     assert "error" not in m.wait("BLOCK_JOB_COMPLETED", device="c")
