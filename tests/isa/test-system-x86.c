@@ -136,6 +136,29 @@ static void test_a20_at_once(void)
     }
 }
 
+/* Code that is known behind the first MiB, and by its alias below, is each time the one that the gate leads to. */
+static void test_a20_and_code(void)
+{
+    /* call rdi; mov ebx, ecx; out 0x92, al (closed); call rdi; mov esi, ecx; mov al, 2; out 0x92, al; call rdi */
+    static const uint8_t code[] = { 0xff, 0xd7, 0x89, 0xcb, 0xb0, 0,    0xe6,     PORT_A20, 0xff,
+                                    0xd7, 0x89, 0xce, 0xb0, 2,    0xe6, PORT_A20, 0xff,     0xd7 };
+    enum { LOW = 0x9000, HIGH = LOW + 0x100000 };
+    MemoryRegion ports;
+    X86Rig rig;
+
+    prepare_32(&rig);
+    add_ports(&rig, &ports);
+    /* mov ecx, imm32; ret */
+    memcpy(rig.ram + LOW, (uint8_t[]){ 0xb9, 1, 0, 0, 0, 0xc3 }, 6);
+    memcpy(rig.ram + HIGH, (uint8_t[]){ 0xb9, 2, 0, 0, 0, 0xc3 }, 6);
+    rig.cpu->gpr[X86_RDI] = HIGH;
+    g_assert_cmpuint(run(&rig, code, sizeof code), ==, X86_RIG_DONE);
+    g_assert_cmphex(rig.cpu->gpr[X86_RBX], ==, 2);
+    g_assert_cmphex(rig.cpu->gpr[X86_RSI], ==, 1);
+    g_assert_cmphex(rig.cpu->gpr[X86_RCX], ==, 2);
+    x86_rig_close(&rig);
+}
+
 /* System management mode. The handler is 16-bit code at SMBASE + 0x8000. */
 enum { SMM_CODE = SMBASE + 0x8000, SAVED = SMM_CODE, SAVED_RIP = 0x7f78, SAVED_RCX = 0x7ff0 };
 
@@ -154,6 +177,44 @@ static void test_smi_at_once(void)
     g_assert_cmpuint(run(&rig, code, sizeof code), ==, 1);
     g_assert_cmphex(load_le64(rig.ram + SAVED + SAVED_RIP), ==, CODE + 2);
     g_assert_cmphex(load_le64(rig.ram + SAVED + SAVED_RCX), ==, 0);
+    x86_rig_close(&rig);
+}
+
+/* A handler that exchanges the address space: nothing of the old one is seen behind RSM, and each SMI enters in time. */
+static void test_exchanged_space(void)
+{
+    enum { TABLES = 0x2000000, OTHER = 0x2010000, SEEN = 0x600000, ELSEWHERE = 0x800000 };
+    /* mov ebx, [rdi]; out 0xb2, al; mov ecx, [rdi]; out 0xb2, al; mov edx, [rdi]; mov esi, edx */
+    static const uint8_t code[] = { 0x8b, 0x1f,     0xe6, PORT_SMI, 0x8b, 0x0f,
+                                    0xe6, PORT_SMI, 0x8b, 0x17,     0x89, 0xd6 };
+    /* xor dword [SAVED_CR3], TABLES ^ OTHER; rsm */
+    static const uint8_t handler[] = { 0x66, 0x67, 0x81, 0x35, 0x50, 0xff, 3,
+                                       0,    0,    0,    1,    0,    0x0f, 0xaa };
+    MemoryRegion ports;
+    X86Rig rig;
+
+    prepare(&rig);
+    add_ports(&rig, &ports);
+    for (unsigned n = 0; n < 2; n++) {
+        uint32_t at = n ? OTHER : TABLES;
+
+        store_le64(rig.ram + at, (at + 0x1000) | 7);
+        store_le64(rig.ram + at + 0x1000, (at + 0x2000) | 7);
+        for (unsigned i = 0; i < 512; i++) {
+            store_le64(rig.ram + at + 0x2000 + 8 * i, i << 21 | 0x83);
+        }
+        store_le64(rig.ram + at + 0x2000 + 8 * (SEEN >> 21), (n ? ELSEWHERE : SEEN) | 0x183);
+    }
+    store_le32(rig.ram + SEEN, 1);
+    store_le32(rig.ram + ELSEWHERE, 2);
+    memcpy(rig.ram + SMM_CODE, handler, sizeof handler);
+    rig.cpu->cr3 = TABLES;
+    rig.cpu->cr4 |= CR4_PGE;
+    rig.cpu->gpr[X86_RDI] = SEEN;
+    g_assert_cmpuint(run(&rig, code, sizeof code), ==, X86_RIG_DONE);
+    g_assert_cmphex(rig.cpu->gpr[X86_RBX], ==, 1);
+    g_assert_cmphex(rig.cpu->gpr[X86_RCX], ==, 2);
+    g_assert_cmphex(rig.cpu->gpr[X86_RSI], ==, 1);
     x86_rig_close(&rig);
 }
 
@@ -567,7 +628,9 @@ int main(int argc, char **argv)
     interp = argc > 1 && strcmp(argv[1], "-i") == 0;
     g_test_add_func("/system-x86/address-of-double-fault", test_address_of_double_fault);
     g_test_add_func("/system-x86/a20-at-once", test_a20_at_once);
+    g_test_add_func("/system-x86/a20-and-code", test_a20_and_code);
     g_test_add_func("/system-x86/smi-at-once", test_smi_at_once);
+    g_test_add_func("/system-x86/exchanged-space", test_exchanged_space);
     g_test_add_func("/system-x86/save-states", test_save_states);
     g_test_add_func("/system-x86/interrupts-of-vm86", test_interrupts_of_vm86);
     g_test_add_func("/system-x86/redirection", test_redirection);
