@@ -464,6 +464,17 @@ static bool node_open_instance(BlockNode *node, GHashTable *options, GError **er
     return true;
 }
 
+/* "file:NAME" is shown as NAME, where that is no other protocol's. */
+static const char *shown_name(const char *filename)
+{
+    static const char prefix[] = "file:";
+    const char *name = filename + strlen(prefix);
+
+    return g_str_has_prefix(filename, prefix) && name[0] && name[strcspn(name, ":/")] != ':'
+               ? name
+               : filename;
+}
+
 static BlockNode *node_instantiate(BlockGraph *graph, const BlockDriver *driver,
                                    const char *node_name, const char *filename, BlockNode *file,
                                    GHashTable *options, BlockOpenFlags flags, GError **error)
@@ -474,7 +485,7 @@ static BlockNode *node_instantiate(BlockGraph *graph, const BlockDriver *driver,
     node->read_only = flags.read_only;
     if (filename) {
         g_free(node->filename);
-        node->filename = g_strdup(filename);
+        node->filename = g_strdup(shown_name(filename));
     }
     if (file) {
         BlockRole role = driver->is_filter             ? BLOCK_ROLE_FILTERED | BLOCK_ROLE_PRIMARY

@@ -219,7 +219,7 @@ def io_commands():
     refused("w", "length", "Invalid discard", "-d", "bogus")
     text = io("w", "aio_write -i 0 4k", "write -P 1 1M 1M", "aio_discard 1M 64k", "aio_flush",
               "alloc 3M 10M", "truncate -m falloc 5M", "info", "sleep 1", options=("-t", "directsync"))
-    for words in ("injecting invalid write", "discard 65536/65536", "0/10485760 bytes allocated at "
+    for words in ("injecting invalid write", "discard 65536/65536", "0/1048576 bytes allocated at "
                   "offset 3 MiB", "compression type: zlib"):
         assert words in text, (words, text)
     assert any(p["start"] <= 4 * MIB and p["present"] for p in

@@ -422,6 +422,10 @@ def tool_words():
             ("truncate 2M", "Block node is read-only", ("-r",))):
         assert words in io_status("a", command, options=options)[1], (command, io_status("a", command, options=options))
     assert "cluster size: 0 bytes\n" in io_status("json:{'driver':'raw','file.filename':'a'}", "info")[1]
+    info = json.loads(run(IMG, "info", "--output=json", "file:a"))
+    assert info["filename"] == info["children"][0]["info"]["filename"] == "a", info
+    create("file:b:c", "1M")
+    assert json.loads(run(IMG, "info", "--output=json", "file:b:c"))["filename"] == "file:b:c"
     for bad in ("", ",", ",,", "cluster_size=4k,", ",cluster_size=4k"):
         result = subprocess.run([IMG, "create", "-f", "qcow2", "-o", bad, "z", "1M"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert result.returncode == 1 and b"Invalid option list" in result.stderr, (bad, result)
