@@ -27,12 +27,14 @@ static int64_t period_ns(const Apic *apic)
 uint32_t apic_timer_count_locked(const Apic *apic)
 {
     int64_t elapsed, period = period_ns(apic);
+    bool counts =
+        apic->expiry_ns >= 0 || apic->kernel; /* the kernel's has no timer of the host's */
 
     if (!period || mode_of(apic->lvt[APIC_LVT_TIMER]) == TIMER_DEADLINE) {
         return 0;
     }
     elapsed = clock_now_ns(apic->device.machine) - apic->count_start_ns;
-    if (mode_of(apic->lvt[APIC_LVT_TIMER]) == TIMER_PERIODIC) {
+    if (mode_of(apic->lvt[APIC_LVT_TIMER]) == TIMER_PERIODIC && counts) {
         elapsed %= period;
     } else if (elapsed >= period) {
         return 0;
@@ -72,7 +74,7 @@ void apic_timer_update_locked(Apic *apic, bool running)
     apic->expiry_ns = -1;
     if (mode == TIMER_DEADLINE && apic->tsc_deadline) {
         apic->expiry_ns = MAX(deadline_ns(apic), 0);
-    } else if (mode == TIMER_PERIODIC && apic->initial_count) {
+    } else if (mode == TIMER_PERIODIC && apic->initial_count && running) {
         apic->expiry_ns = next_period_end(apic);
     } else if (mode == TIMER_ONE_SHOT && apic->initial_count && running) {
         apic->expiry_ns = apic->count_start_ns + period_ns(apic);
@@ -87,7 +89,9 @@ void apic_timer_update_locked(Apic *apic, bool running)
 void apic_timer_loaded_locked(Apic *apic)
 {
     if (apic->expiry_ns < 0) {
-        apic_timer_update_locked(apic, apic_timer_count_locked(apic) != 0);
+        bool periodic = mode_of(apic->lvt[APIC_LVT_TIMER]) == TIMER_PERIODIC;
+
+        apic_timer_update_locked(apic, periodic || apic_timer_count_locked(apic) != 0);
     }
 }
 
@@ -126,28 +130,35 @@ static uint64_t periods_ended(const Apic *apic)
     return period < SHORTEST_PERIOD_NS ? 1 : 1 + (uint64_t)(late / period);
 }
 
+/* What is due now, when anything is. */
+static void expire_locked(Apic *apic)
+{
+    uint32_t lvt = apic->lvt[APIC_LVT_TIMER];
+    bool periodic = mode_of(lvt) == TIMER_PERIODIC && apic->initial_count;
+    uint64_t count;
+
+    if (apic->expiry_ns < 0 || apic->expiry_ns > clock_now_ns(apic->device.machine)) {
+        return;
+    }
+    count = periodic ? periods_ended(apic) : 1;
+    apic->tsc_deadline = 0;
+    apic_timer_update_locked(apic, periodic);
+    if (lvt & APIC_MASKED) {
+        apic->ticks_owed = 0;
+    } else if (periodic) {
+        add_ticks(apic, count);
+    } else {
+        apic_accept_locked(apic, APIC_FIXED, lvt & 0xff, false);
+    }
+}
+
 /* In the main loop. The registers may have changed on the CPU's thread since the timer ran out. */
 void apic_timer_expire(void *opaque)
 {
     Apic *apic = opaque;
-    uint32_t lvt;
 
     g_mutex_lock(&apic->bus->lock);
-    lvt = apic->lvt[APIC_LVT_TIMER];
-    if (apic->expiry_ns >= 0 && apic->expiry_ns <= clock_now_ns(apic->device.machine)) {
-        bool periodic = mode_of(lvt) == TIMER_PERIODIC && apic->initial_count;
-        uint64_t count = periodic ? periods_ended(apic) : 1;
-
-        apic->tsc_deadline = 0;
-        apic_timer_update_locked(apic, false);
-        if (lvt & APIC_MASKED) {
-            apic->ticks_owed = 0;
-        } else if (periodic) {
-            add_ticks(apic, count);
-        } else {
-            apic_accept_locked(apic, APIC_FIXED, lvt & 0xff, false);
-        }
-    }
+    expire_locked(apic);
     g_mutex_unlock(&apic->bus->lock);
 }
 
@@ -175,14 +186,17 @@ void apic_timer_set_deadline_locked(Apic *apic, uint64_t tsc)
     if (mode_of(apic->lvt[APIC_LVT_TIMER]) == TIMER_DEADLINE) {
         apic->tsc_deadline = tsc;
         apic_timer_update_locked(apic, true);
+        expire_locked(apic); /* a time that is past interrupts at once */
     }
 }
 
 void apic_timer_write_lvt_locked(Apic *apic, uint32_t value)
 {
     uint32_t old = apic->lvt[APIC_LVT_TIMER];
-    int64_t elapsed = clock_now_ns(apic->device.machine) - apic->count_start_ns;
+    int64_t elapsed;
 
+    expire_locked(apic); /* as the old mode has it */
+    elapsed = clock_now_ns(apic->device.machine) - apic->count_start_ns;
     apic->lvt[APIC_LVT_TIMER] = value;
     if (mode_of(old) == mode_of(value)) {
         return;

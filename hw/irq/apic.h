@@ -186,7 +186,7 @@ static inline bool apic_test_bit(const uint32_t *set, unsigned n)
 /* The CPU has taken the vector: another one may be owed. */
 void apic_timer_taken_locked(Apic *apic, uint8_t vector);
 void apic_timer_expire(void *opaque);
-/* Sets the host's timer by the registers. running: a one-shot timer has not run out. */
+/* Sets the host's timer by the registers. running: it has not run out, and counts. */
 void apic_timer_update_locked(Apic *apic, bool running);
 /* After loading: the kernel's APIC is saved without a timer of the host's. */
 void apic_timer_loaded_locked(Apic *apic);

@@ -11,6 +11,8 @@
 
 #define SYSCFG_MTRR_FIX_DRAM_MOD (UINT64_C(1) << 19)
 #define HWCR_MC_STATUS_WRITABLE  (UINT64_C(1) << 18)
+/* Fast strings, thermal control, SpeedStep, MONITOR, few CPUID leaves, no TPR messages, no NX: kept, without an effect. */
+#define MISC_ENABLE_WRITABLE UINT64_C(0x400c50009)
 
 typedef bool MsrWrite(X86Cpu *cpu, uint64_t value);
 typedef uint64_t MsrRead(X86Cpu *cpu);
@@ -181,15 +183,19 @@ static bool check_mcg_status(const X86Cpu *cpu, unsigned n, uint64_t value)
     return value == 0 || x86_vendor_is_amd(cpu);
 }
 
+/* Intel's controls are all errors or none (SDM 3, 16.3.2.1). Addresses and details can be written, as in most virtual machines. */
 static bool check_mc_bank(const X86Cpu *cpu, unsigned n, uint64_t value)
 {
     enum { CONTROL, STATUS };
-    unsigned kind = n % 4;
 
-    if (value == 0 || kind == CONTROL) {
+    switch (n % 4) {
+    case CONTROL:
+        return value == 0 || value == UINT64_MAX || x86_vendor_is_amd(cpu);
+    case STATUS:
+        return value == 0 || (x86_vendor_is_amd(cpu) && (cpu->hwcr & HWCR_MC_STATUS_WRITABLE));
+    default:
         return true;
     }
-    return x86_vendor_is_amd(cpu) && (kind != STATUS || (cpu->hwcr & HWCR_MC_STATUS_WRITABLE));
 }
 
 /* Last branches and BTF; AMD's have the four pins of performance counters. */
@@ -365,7 +371,7 @@ static const Msr msrs[] = {
     { 0x00000199, 1, 0, NONE, 0, ALL, true, read_zero, write_nothing },  /* PERF_CTL */
     { 0x0000019a, 1, 0, NONE, 0, ALL, true, read_zero, write_nothing },  /* CLOCK_MODULATION */
     { 0x0000019b, 2, 0, NONE, 0, ALL, true, read_zero, write_nothing },  /* thermal */
-    { 0x000001a0, 1, AT(misc_enable), NONE, 1, 0x400001, true, NULL, NULL },
+    { 0x000001a0, 1, AT(misc_enable), NONE, 1, MISC_ENABLE_WRITABLE, true, NULL, NULL },
     { 0x000001d9, 1, AT(debugctl), NONE, 0, 3, true, NULL, NULL, check_debugctl },
     { 0x000001db, 4, 0, NONE, 0, ALL, false, read_zero, write_nothing }, /* last branch, last exception: from, to */
     { 0x00000200, 16, AT(mtrr_variable), X86_FEATURE_MTRR, 0, ALL, false, NULL, NULL, check_mtrr_variable },

@@ -380,6 +380,47 @@ static void test_apic_timer(void)
     g_assert_cmpint(take(&c, 0), ==, 0xee);
     g_assert_true(msr_read(&c, 0, X86_REGISTER_TSC_DEADLINE, &value));
     g_assert_cmpuint(value, ==, 0);
+    /* A deadline that is past interrupts before the write has ended. */
+    apic_write(&c, 0, 0xb0, 0);
+    g_assert_true(
+        msr_write(&c, 0, X86_REGISTER_TSC_DEADLINE, (uint64_t)clock_now_ns(c.rig.machine)));
+    g_assert_cmpint(take(&c, 0), ==, 0xee);
+    g_assert_true(msr_read(&c, 0, X86_REGISTER_TSC_DEADLINE, &value));
+    g_assert_cmpuint(value, ==, 0);
+    pc_rig_close(&c.rig);
+}
+
+/* The count goes on through changes between one-shot and periodic, and one that has ended does not begin again. */
+static void test_apic_timer_modes(void)
+{
+    Controllers c;
+
+    open_controllers(&c);
+    enable_apics(&c);
+    apic_write(&c, 0, 0x3e0, 0xb); /* by 1 */
+    apic_write(&c, 0, 0x320, 0xec);
+    apic_write(&c, 0, 0x380, 100000);
+    pc_rig_advance(&c.rig, 60000);
+    apic_write(&c, 0, 0x320, 0x200ec);
+    g_assert_cmpuint(apic_read(&c, 0, 0x390), ==, 40000);
+    pc_rig_advance(&c.rig, 40000);
+    g_assert_cmpint(take(&c, 0), ==, 0xec);
+    apic_write(&c, 0, 0xb0, 0);
+    g_assert_cmpuint(apic_read(&c, 0, 0x390), ==, 100000);
+    pc_rig_advance(&c.rig, 70000);
+    apic_write(&c, 0, 0x320, 0xec);
+    g_assert_cmpuint(apic_read(&c, 0, 0x390), ==, 30000);
+    pc_rig_advance(&c.rig, 30000);
+    g_assert_cmpint(take(&c, 0), ==, 0xec);
+    apic_write(&c, 0, 0xb0, 0);
+    apic_write(&c, 0, 0x320, 0x200ec);
+    g_assert_cmpuint(apic_read(&c, 0, 0x390), ==, 0);
+    pc_rig_advance(&c.rig, 200000);
+    g_assert_cmpuint(apic_read(&c, 0, 0x390), ==, 0);
+    g_assert_false(pc_rig_intr(&c.rig, 0));
+    apic_write(&c, 0, 0x380, 100000);
+    pc_rig_advance(&c.rig, 100000);
+    g_assert_cmpint(take(&c, 0), ==, 0xec);
     pc_rig_close(&c.rig);
 }
 
@@ -665,6 +706,7 @@ void test_pc_interrupts(void)
     g_test_add_func("/pc-interrupts/apic-logical", test_apic_logical);
     g_test_add_func("/pc-interrupts/apic-x2apic", test_apic_x2apic);
     g_test_add_func("/pc-interrupts/apic-timer", test_apic_timer);
+    g_test_add_func("/pc-interrupts/apic-timer-modes", test_apic_timer_modes);
     g_test_add_func("/pc-interrupts/apic-base", test_apic_base);
     g_test_add_func("/pc-interrupts/ioapic", test_ioapic);
     g_test_add_func("/pc-interrupts/virtual-wire", test_virtual_wire);

@@ -101,8 +101,11 @@ static void test_msrs(void)
         { BOTH, 0x400, UINT64_MAX, false },
         { BOTH, 0x401, 0, false },
         { BOTH, 0x401, 1, true },
-        { INTEL, 0x402, 1, true },
-        { AMD, 0x402, 1, false },
+        { INTEL, 0x400, UINT64_C(0x5555), true },
+        { AMD, 0x400, UINT64_C(0x5555), false },
+        { BOTH, 0x402, UINT64_MAX, false },
+        { BOTH, 0x403, UINT64_C(1) << 56, false },
+        { BOTH, 0x1a0, UINT64_MAX, false },
         { BOTH, 0x17, 0, true }, /* read-only */
         { BOTH, 0xfe, 0, true },
         { BOTH, 0x12345, 0, true },
@@ -138,6 +141,10 @@ static void test_msrs_that_allow(void)
     prepare(&rig, AMD);
     g_assert_cmpuint(write_msr(&rig, 0xc0000103, UINT64_C(0x300000005)), ==, X86_RIG_DONE);
     g_assert_cmphex(rig.cpu->tsc_aux, ==, 5);
+    x86_rig_close(&rig);
+    prepare(&rig, INTEL); /* the processor's own bits of MISC_ENABLE do not change */
+    g_assert_cmpuint(write_msr(&rig, 0x1a0, UINT64_C(0x400c51889)), ==, X86_RIG_DONE);
+    g_assert_cmphex(rig.cpu->misc_enable, ==, UINT64_C(0x400c50009));
     x86_rig_close(&rig);
     prepare(&rig, "max");
     g_assert_cmpuint(write_msr(&rig, 0xc0010114, 0x20), ==, X86_GP); /* VM_CR */
