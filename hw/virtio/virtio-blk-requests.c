@@ -377,6 +377,20 @@ static void retry_held(VirtioBlk *blk)
     }
 }
 
+/*
+ * The thread leaves kicks of a machine that stands to this, and where it goes on may be another process, or a saved state: the rings tell
+ * what is to be done, not who was kicked.
+ */
+static uint64_t ready_queues(const VirtioBlk *blk)
+{
+    uint64_t ready = 0;
+
+    for (unsigned i = 0; i < blk->virtio.queue_count; i++) {
+        ready |= blk->virtio.queues[i].state->enabled ? BIT(i) : 0;
+    }
+    return ready;
+}
+
 void virtio_blk_on_event(void *opaque, const char *event, const char *json_data)
 {
     VirtioBlk *blk = opaque;
@@ -391,7 +405,7 @@ void virtio_blk_on_event(void *opaque, const char *event, const char *json_data)
     }
     retry_held(blk);
     if (blk->event) {
-        kick_thread(blk, 0);
+        kick_thread(blk, ready_queues(blk));
     }
     if (!locked) {
         machine_unlock(machine);

@@ -128,13 +128,17 @@ static json_t *explain_run(Monitor *monitor, json_t *arguments, GError **error)
 
 static json_t *irq_run(Monitor *monitor, json_t *arguments, GError **error)
 {
+    Machine *machine = monitor_machine(monitor);
     json_t *list;
 
     if (monitor_has(arguments, "number")) {
         return explain_run(monitor, arguments, error);
     }
     list = json_array();
-    device_foreach(monitor_machine(monitor)->root, describe_irqs, list);
+    /* CPUs set lines with their interrupt controller's lock alone. */
+    machine_exclusive_begin(machine);
+    device_foreach(machine->root, describe_irqs, list);
+    machine_exclusive_end(machine);
     return list;
 }
 
