@@ -141,7 +141,6 @@ static void helper_fldcw(TcgState *env, uint32_t value, uint64_t next_eip)
     uint64_t mode = cpu->mode;
 
     x87_settle(cpu);
-    x87_check_pending(cpu);
     x87_set_control_word(cpu, (uint16_t)value);
     x87_update_ferr(cpu);
     if (cpu->mode != mode) {
@@ -165,6 +164,9 @@ void x86_fldcw(X86Translator *t)
 
     if (refused(t)) {
         return;
+    }
+    if (t->mode & X86_MODE_X87_TRAPS) {
+        x86_call(t, &call_fwait, 0, 0, 0, 0); /* comes before what the access raises */
     }
     value = ir_op1(t->unit, IR_OP_trunc, IR_I32, x86_read(t, 0));
     if (t->mode & X86_MODE_X87_TRAPS) {

@@ -5,6 +5,7 @@
  */
 #include "base/bits.h"
 #include "target/i386/control.h"
+#include "target/i386/x87.h"
 #include "tests/isa/rig-x86.h"
 
 enum {
@@ -372,12 +373,12 @@ static void test_watched_code(void)
     x86_rig_close(&rig);
 }
 
-/* The table's gates of #SS, #GP and #PF have stacks of their own, by which the handler's tells them apart. */
-enum { IST_SS = 1, IST_GP, IST_PF, IST_UD };
+/* The table's gates of these have stacks of their own, by which the handler's tells them apart. */
+enum { IST_SS = 1, IST_GP, IST_PF, IST_UD, IST_MF };
 
 static void set_gates(X86Rig *rig)
 {
-    static const uint8_t vectors[] = { X86_SS_FAULT, X86_GP, X86_PF, X86_UD };
+    static const uint8_t vectors[] = { X86_SS_FAULT, X86_GP, X86_PF, X86_UD, X86_MF };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(vectors); i++) {
         store_le64(rig->ram + IDT + 16 * vectors[i],
@@ -396,6 +397,8 @@ static X86Vector delivered(const X86Rig *rig)
         return X86_PF;
     case IST_UD:
         return X86_UD;
+    case IST_MF:
+        return X86_MF;
     default:
         return 0;
     }
@@ -449,6 +452,48 @@ static void test_not_canonical(void)
         memcpy(rig.ram + CODE, cases[i].code, sizeof cases[i].code);
         rig.cpu->gpr[X86_RBX] = rig.cpu->gpr[X86_RBP] = rig.cpu->gpr[X86_RSP] = UINT64_C(1) << 60;
         rig.cpu->gpr[X86_RSI] = rig.cpu->gpr[X86_RDI] = UINT64_C(1) << 60;
+        x86_rig_run(&rig, CODE);
+        g_test_message("%02x %02x", cases[i].code[0], cases[i].code[1]);
+        g_assert_cmpuint(delivered(&rig), ==, cases[i].vector);
+        x86_rig_close(&rig);
+    }
+}
+
+/* An x87 exception that is pending comes before what the next instruction's operand raises; those that do not wait leave it pending. */
+static void test_pending_x87(void)
+{
+    static const struct {
+        uint8_t code[3];
+        X86Vector vector;
+    } cases[] = {
+        { { 0xd9, 0x2b }, X86_MF },       /* fldcw [rbx] */
+        { { 0xd9, 0x3b }, X86_GP },       /* fnstcw [rbx] */
+        { { 0xd9, 0x23 }, X86_MF },       /* fldenv [rbx] */
+        { { 0xd9, 0x33 }, X86_GP },       /* fnstenv [rbx] */
+        { { 0xdd, 0x23 }, X86_MF },       /* frstor [rbx] */
+        { { 0xdd, 0x33 }, X86_GP },       /* fnsave [rbx] */
+        { { 0xdd, 0x3b }, X86_GP },       /* fnstsw [rbx] */
+        { { 0xdd, 0x03 }, X86_MF },       /* fld qword [rbx] */
+        { { 0xdd, 0x1b }, X86_MF },       /* fstp qword [rbx] */
+        { { 0xda, 0x03 }, X86_MF },       /* fiadd dword [rbx] */
+        { { 0xdf, 0x23 }, X86_MF },       /* fbld [rbx] */
+        { { 0x0f, 0x6f, 0x03 }, X86_MF }, /* movq mm0, [rbx] */
+        { { 0x0f, 0xae, 0x03 }, X86_GP }, /* fxsave [rbx] */
+        { { 0x0f, 0x10, 0x03 }, X86_GP }, /* movups xmm0, [rbx] */
+    };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+        X86Rig rig;
+
+        prepare(&rig);
+        set_gates(&rig);
+        memcpy(rig.ram + CODE, cases[i].code, sizeof cases[i].code);
+        rig.cpu->cr0 |= CR0_NE | CR0_MP;
+        rig.cpu->cr4 |= CR4_OSFXSR;
+        rig.cpu->x87.status = 0x8084;
+        x87_set_control_word(rig.cpu, 0x37b);
+        rig.cpu->gpr[X86_RBX] = UINT64_C(1) << 60;
+        x86_update_mode(rig.cpu);
         x86_rig_run(&rig, CODE);
         g_test_message("%02x %02x", cases[i].code[0], cases[i].code[1]);
         g_assert_cmpuint(delivered(&rig), ==, cases[i].vector);
@@ -762,6 +807,7 @@ int main(int argc, char **argv)
     g_test_add_func("/delivery-x86/sysret", test_sysret);
     g_test_add_func("/delivery-x86/watched-code", test_watched_code);
     g_test_add_func("/delivery-x86/not-canonical", test_not_canonical);
+    g_test_add_func("/delivery-x86/pending-x87", test_pending_x87);
     g_test_add_func("/delivery-x86/branches-to-nowhere", test_branches_to_nowhere);
     g_test_add_func("/delivery-x86/return-to-nowhere", test_return_to_nowhere);
     g_test_add_func("/delivery-x86/alignment", test_alignment);
