@@ -215,7 +215,7 @@ def test_bitmaps():
 
 
 def node(name, disk):
-    return ["-blockdev", f"qcow2,node-name={name},file.driver=file,file.filename={disk}", "-device", f"virtio-blk-pci,drive={name}"]
+    return ["-blockdev", f"qcow2,node-name={name},file.driver=file,file.filename={disk}", "-device", f"virtio-blk-pci,drive={name},share-rw=on"]
 
 
 def mapping(name, *bitmaps):

@@ -205,7 +205,7 @@ def test_snapshots():
         drives = []
         for name, disk in zip("ab", disks):
             drives += ["-blockdev", f"qcow2,node-name={name},file.driver=file,file.filename={disk}",
-                       "-device", f"virtio-blk-pci,drive={name}"]
+                       "-device", f"virtio-blk-pci,drive={name},share-rw=on"]
         with machine(*drives) as kaso:
             s = qmp(kaso)
 
