@@ -379,6 +379,26 @@ static void test_peculiarities(void)
     machine_free(hygon);
 }
 
+/* INVPCID is not offered without PCID, even when it is asked for. */
+static void test_invpcid_needs_pcid(void)
+{
+    static const struct {
+        const char *cpu;
+        bool there;
+    } cases[] = { { "qemu64,pcid=on,invpcid=on", true },
+                  { "qemu64,pcid=off,invpcid=off", false },
+                  { "qemu64,pcid=off,invpcid=on", false },
+                  { "max,pcid=off", false } };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree char *quiet = g_strconcat(cases[i].cpu, ",check=off", NULL);
+        Machine *machine = open_one(quiet);
+
+        g_assert_cmpint(x86_has(cpu_of(machine, 0), X86_FEATURE_INVPCID), ==, cases[i].there);
+        machine_free(machine);
+    }
+}
+
 static void test_properties(void)
 {
     uint32_t out[4];
@@ -460,6 +480,7 @@ int main(int argc, char **argv)
     g_test_add_func("/cpuid/dies", test_dies);
     g_test_add_func("/cpuid/all-models", test_all_models);
     g_test_add_func("/cpuid/peculiarities", test_peculiarities);
+    g_test_add_func("/cpuid/invpcid-needs-pcid", test_invpcid_needs_pcid);
     g_test_add_func("/cpuid/properties", test_properties);
     g_test_add_func("/cpuid/refused", test_refused);
     g_test_add_func("/cpuid/warning", test_warning);
