@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { OPTION_OBJECT = 256, OPTION_IMAGE_OPTS, OPTION_CACHE };
 
@@ -33,18 +32,15 @@ static const IoCommand commands[] = {
 static void read_lines(Session *session)
 {
     char line[4096];
-    bool terminal = isatty(STDIN_FILENO);
 
     while (!session->quit) {
-        if (terminal) {
-            printf("kaso-io> ");
-            fflush(stdout);
-        }
+        /* Programs that drive us through pipes wait for it, too, by the name that they call us. */
+        printf("%s> ", program_invocation_short_name);
+        fflush(stdout);
         if (!fgets(line, sizeof line, stdin)) {
             break;
         }
         io_run_line(session, line);
-        fflush(stdout); /* whoever drives us through pipes waits for the answer */
     }
 }
 

@@ -86,6 +86,11 @@ def words():
     # --image-opts is for what commands open, too.
     for line in ("open driver=qcow2,file.filename=a", "open -r driver=qcow2,file.filename=a"):
         assert run(IO, "--image-opts", "-c", line, "-c", "length", "-c", "reopen -r", "-c", "length") == "1 MiB\n1 MiB\n"
+    # The prompt is there through pipes as well, with the program's name.
+    os.symlink(IO, "qemu-io")
+    for name in IO, "./qemu-io":
+        done = subprocess.run([name, "-f", "qcow2", "a"], input="length\nquit\n", stdout=subprocess.PIPE, text=True, timeout=60, check=True)
+        assert done.stdout == "{0}> 1 MiB\n{0}> ".format(os.path.basename(name)), done.stdout
     with subprocess.Popen([IO, "-f", "qcow2", "a"], stdin=subprocess.PIPE,
                           stdout=subprocess.PIPE) as holder:
         holder.stdin.write(b"length\n")
