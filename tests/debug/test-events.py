@@ -89,6 +89,7 @@ EVER = {
 
 def check_names(kaso, name):
     """An event by a name that nothing has would be waited for in vain."""
+    kaso.hmp('stop')  # what can come does not while it is asked for
     for line, pattern in NEVER[name]:
         text = kaso.hmp(line)
         assert re.search('Error: .*' + pattern, text, re.I), f'{line}: {text}'

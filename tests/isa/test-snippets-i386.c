@@ -45,7 +45,8 @@ typedef struct {
     State before, after;
     uint8_t insns[MAX_INSNS * 40];
     unsigned size, count;
-    bool last; /* the registers of addresses have changed */
+    bool last;  /* the registers of addresses have changed */
+    bool frame; /* the last instruction is LEAVE or ENTER, whose frame EBP says */
     bool faulted;
     uint32_t undefined; /* flags that some instruction leaves undefined */
     uint32_t at;        /* its program */
@@ -291,6 +292,7 @@ static void add_insn(Snippet *s)
     if (is_string(insn.encoding->name)) {
         s->size += put_pointers(s->insns + s->size);
     }
+    s->frame = !strcmp(insn.encoding->name, "leave") || !strcmp(insn.encoding->name, "enter");
     memcpy(s->insns + s->size, page, insn.length);
     s->size += insn.length;
     s->count++;
@@ -546,6 +548,10 @@ static bool differs(const Snippet *s, const State *got, uint32_t vector)
     uint32_t mask = EFLAGS_STATUS & ~s->undefined;
     bool bad = false;
 
+    /* The machine has memory where the process has none: such frames are no faults there. */
+    if (s->faulted && !vector && s->frame) {
+        return false;
+    }
     if (s->faulted || vector) {
         if (s->faulted != (vector != 0)) {
             printf("  exception: qemu %s, got vector %d\n", s->faulted ? "has one" : "none",
