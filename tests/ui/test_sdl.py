@@ -22,8 +22,9 @@ WIDTH, HEIGHT = 1280, 1024
 class Xvfb:
     def __init__(self, width=WIDTH, height=HEIGHT):
         read, write = os.pipe()
+        # -noreset: when its last client goes (xdotool that has found no window yet) it would begin anew, and refuse who comes meanwhile.
         self.process = subprocess.Popen(
-            ["Xvfb", "-displayfd", str(write), "-screen", "0", "%dx%dx24" % (width, height), "-nolisten", "tcp"],
+            ["Xvfb", "-displayfd", str(write), "-screen", "0", "%dx%dx24" % (width, height), "-nolisten", "tcp", "-noreset"],
             pass_fds=(write,), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         os.close(write)
         number = b""
