@@ -159,15 +159,18 @@ static char *throttle_get(Machine *machine, const char *id, const Property *prop
                           GError **error)
 {
     g_autofree char *text = block_throttle_group_limits(machine->block_graph, id, NULL, error);
-    json_t *limits = json_loads(text, 0, NULL);
-    json_t *one = json_object_get(limits, property->name + strlen("x-"));
+    json_t *limits;
+    char *one;
 
-    if (one) {
-        g_free(text);
-        text = g_strdup_printf("%" JSON_INTEGER_FORMAT, json_integer_value(one));
+    if (property->kind == PROPERTY_JSON) {
+        return g_steal_pointer(&text);
     }
+    limits = json_loads(text, 0, NULL);
+    one =
+        g_strdup_printf("%" JSON_INTEGER_FORMAT,
+                        json_integer_value(json_object_get(limits, property->name + strlen("x-"))));
     json_decref(limits);
-    return g_steal_pointer(&text);
+    return one;
 }
 
 static bool throttle_set(Machine *machine, const char *id, const Property *property,

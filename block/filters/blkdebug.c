@@ -8,19 +8,16 @@
  */
 #include "base/bits.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "base/file.h"
 #include "block/graph/debug-event.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
-enum {
-    RULES_MAX = 256,
-    ALIGN_MAX = 1 << 20,
-    SLICE_NS =
-        100000000, /* the longest sleep before what is suspended looks whether it may hurry */
-};
+enum { RULES_MAX = 256, ALIGN_MAX = 1 << 20 };
+/* What is suspended looks as often whether it is in a hurry. */
+enum { SLICE_NS = 100000000 };
 
 typedef enum { IO_READ, IO_WRITE, IO_ZEROES, IO_DISCARD, IO_FLUSH, IO_STATUS } IoType;
 static const char *const io_type_names[] = { "read",    "write", "write-zeroes",
@@ -313,7 +310,7 @@ static void take_breakpoints(Blkdebug *debug, unsigned event, CoroutineAlarm *al
         g_queue_delete_link(&debug->breakpoints, link);
         breakpoint_free(breakpoint);
         ++*holds;
-        printf("blkdebug: Suspended request '%s'\n", suspended->tag);
+        log_printf("blkdebug: Suspended request '%s'\n", suspended->tag);
     }
 }
 
@@ -329,14 +326,22 @@ static void resume(Blkdebug *debug, GList *link)
     g_free(suspended);
 }
 
+/* tag: NULL is any. */
+static bool is_tagged(const char *tag, const char *name)
+{
+    return !tag || !strcmp(tag, name);
+}
+
 static int resume_tag(Blkdebug *debug, const char *tag, bool all)
 {
     int result = -ENOENT;
 
     for (GList *link = debug->suspended.head, *next; link && (all || result); link = next) {
+        const Suspended *suspended = link->data;
+
         next = link->next;
-        if (!strcmp(((Suspended *)link->data)->tag, tag)) {
-            printf("blkdebug: Resuming request '%s'\n", tag);
+        if (is_tagged(tag, suspended->tag)) {
+            log_printf("blkdebug: Resuming request '%s'\n", suspended->tag);
             resume(debug, link);
             result = 0;
         }
@@ -383,7 +388,7 @@ static int remove_breakpoints(Blkdebug *debug, const char *tag)
         Breakpoint *breakpoint = link->data;
 
         next = link->next;
-        if (!strcmp(breakpoint->tag, tag)) {
+        if (is_tagged(tag, breakpoint->tag)) {
             g_queue_delete_link(&debug->breakpoints, link);
             breakpoint_free(breakpoint);
             result = 0;
@@ -406,7 +411,7 @@ static int blkdebug_break(BlockNode *node, unsigned action, const char *tag, uns
         return resume_tag(debug, tag, false);
     default:
         for (GList *link = debug->suspended.head; link; link = link->next) {
-            if (!tag || !strcmp(((Suspended *)link->data)->tag, tag)) {
+            if (is_tagged(tag, ((Suspended *)link->data)->tag)) {
                 return 1;
             }
         }

@@ -61,7 +61,7 @@ typedef enum {
 
 typedef enum {
     DEBUG_BREAK_SET,        /* the next request that reaches the event is suspended, and called by the tag */
-    DEBUG_BREAK_REMOVE,     /* all of that tag; requests suspended by it go on */
+    DEBUG_BREAK_REMOVE,     /* all of that tag, or, with none, all; requests suspended by them go on */
     DEBUG_BREAK_RESUME,     /* one request of that tag goes on */
     DEBUG_BREAK_SUSPENDED,  /* is there such a request, or, with no tag, any? */
 } DebugBreak;

@@ -112,8 +112,8 @@ static bool has_no_requests(void *opaque)
 void block_graph_free(BlockGraph *graph)
 {
     block_jobs_end(graph);
-    async_poll_until(graph->context, has_no_requests,
-                     graph); /* a monitor's, that stood at breakpoints */
+    /* A monitor's, that stood at breakpoints. */
+    async_poll_until(graph->context, has_no_requests, graph);
     async_run_sync(graph->context, graph_release_nodes, graph);
     g_assert(!graph->backends);
     g_assert(!graph->nodes);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* kaso-io: breakpoints of blkdebug, at which requests stand until they are told to go on. */
+#include "base/names.h"
 #include "block/graph/debug-event.h"
 #include "block/tools/io.h"
 
@@ -19,7 +20,10 @@ static int count_words(Session *session, int argc, char **argv, int wanted)
 static int report(Session *session, const char *what, int result)
 {
     if (result < 0) {
-        fprintf(session->out, "Could not %s: %s\n", what, g_strerror(-result));
+        fprintf(session->out, "Could not %s: %s\n", what,
+                result == -ENOTSUP  ? "no node here has the driver 'blkdebug'"
+                : result == -ENOENT ? "nothing has this tag"
+                                    : g_strerror(-result));
     }
     return result;
 }
@@ -35,10 +39,14 @@ static int break_run(Session *session, int argc, char **argv)
     while (event < EVENT_COUNT && strcmp(argv[1], debug_event_names[event])) {
         event++;
     }
-    result = event < EVENT_COUNT
-                 ? node_debug_break(session->child->node, DEBUG_BREAK_SET, argv[2], event)
-                 : -ENOENT;
-    return report(session, "set breakpoint", result);
+    if (event == EVENT_COUNT) {
+        g_autofree char *nearest = names_suggest(argv[1], debug_event_names);
+
+        return io_complain(session, "Could not set breakpoint: there is no event '%s'%s\n", argv[1],
+                           nearest);
+    }
+    return report(session, "set breakpoint",
+                  node_debug_break(session->child->node, DEBUG_BREAK_SET, argv[2], event));
 }
 
 static int remove_break_run(Session *session, int argc, char **argv)

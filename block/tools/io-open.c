@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* kaso-io: opening the image, with a temporary layer, and once more with other options. */
+#include "block/graph/debug-event.h"
 #include "block/tools/io.h"
 
 #include "base/error.h"
@@ -115,6 +116,8 @@ bool io_session_open(Session *session, const char *name, const ImageArguments *a
 
 int io_close(Session *session, int argc, char **argv)
 {
+    /* Nobody could tell it to go on. */
+    node_debug_break(session->child->node, DEBUG_BREAK_REMOVE, NULL, EVENT_NONE);
     io_aio_flush(session, 0, NULL);
     child_detach(session->child);
     session->child = NULL;

@@ -160,6 +160,7 @@ static int io_run(Tool *tool, int argc, char **argv)
     int c;
 
     coroutine_queue_init(&session.aio_done);
+    setvbuf(stdout, NULL, _IOLBF, 0); /* in order with what is logged */
     while ((c = getopt_long(argc, argv, "c:f:rsnt:d:Ui:kmCT:hV", longs, NULL)) != -1) {
         if (c == 'h') {
             tool_help(tool, &io_command);
@@ -184,7 +185,6 @@ static int io_run(Tool *tool, int argc, char **argv)
     if (!lines->len) {
         read_lines(&session);
     }
-    io_aio_flush(&session, 0, NULL);
     if (session.child) {
         io_close(&session, 0, NULL);
     }

@@ -259,7 +259,6 @@ static Chardev *change(Monitor *monitor, const char *id, const char *type, GHash
     Machine *machine = monitor_machine(monitor);
     Chardev *old = find_chardev(monitor, id, "does not exist", error), *chardev;
     const ChardevFrontend *frontend = old ? old->frontend : NULL;
-    g_autofree char *meanwhile = g_strdup_printf("%s.new", id);
     void *opaque;
 
     if (!old) {
@@ -274,19 +273,16 @@ static Chardev *change(Monitor *monitor, const char *id, const char *type, GHash
                    "The user of chardev '%s' does not support another chardev while it runs", id);
         return NULL;
     }
-    chardev = chardev_open(machine, meanwhile, type, options, error);
+    machine_remove_chardev(machine, old);
+    chardev = chardev_open(machine, id, type, options, error);
     if (!chardev) {
+        machine_add_chardev(machine, id, old);
         return NULL;
     }
     opaque = old->frontend_opaque;
     chardev_guest_opened(chardev, !old->guest_closed);
-    machine_remove_chardev(machine, old);
     chardev_detach(old, opaque);
     chardev_free(old);
-    machine_remove_chardev(machine, chardev);
-    g_free(chardev->id);
-    chardev->id = g_strdup(id);
-    machine_add_chardev(machine, id, chardev);
     if (frontend) {
         frontend->changed(opaque, chardev);
         chardev_attach(chardev, frontend, opaque, NULL);

@@ -444,14 +444,16 @@ def breakpoints():
             (("break write_aio A", "break write_aio B", "aio_write -q 0 4k", "wait_break A", "resume A", "resume B", "aio_flush"),
              suspended % "B" + suspended % "A" + going % "A" + going % "B", 0),
             (("break write_aio A", "aio_write -q 0 4k", "wait_break A", "write -q 64k 4k", "remove_break A", "aio_flush"),
-             suspended % "A" + going % "A" + "Could not remove breakpoint A: No such file or directory\n", 1),
+             suspended % "A" + going % "A" + "Could not remove breakpoint A: nothing has this tag\n", 1),
             (("break write_aio A", "remove_break A", "write -q 0 4k"), "", 0),
-            (("break nope A",), "Could not set breakpoint: No such file or directory\n", 1),
-            (("resume A",), "Could not resume request: No such file or directory\n", 1),
+            (("break elsewhere A",), "Could not set breakpoint: there is no event 'elsewhere'\n", 1),
+            # Nobody could tell it to go on.
+            (("break write_aio A", "aio_write -q 0 4k", "wait_break A"), suspended % "A" + going % "A", 0),
+            (("resume A",), "Could not resume request: nothing has this tag\n", 1),
             (("break write_aio",), "bad argument count 1 to break, expected 2 arguments\n", 1)):
         status, text = io_status("blkdebug::a", *commands)
         assert sorted(text.splitlines()) == sorted(words.splitlines()) and status == end, (commands, text, status)
-    assert "Could not set breakpoint: Operation not supported" in io_status("a", "break write_aio A")[1]
+    assert "Could not set breakpoint: no node here has the driver 'blkdebug'" in io_status("a", "break write_aio A")[1]
     debugged_node = dict(driver="qcow2", node_name="b", file={
         "driver": "blkdebug", "image": {"driver": "file", "filename": "a"}})
     with Machine(*blockdev(**debugged_node), "-device", "virtio-blk-pci,drive=b,id=v,share-rw=on") as m:
