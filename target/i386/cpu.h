@@ -294,7 +294,7 @@ typedef struct X86Cpu {
     bool ferr_raised;
     uint32_t pkru;             /* rights by protection keys */
     uint32_t mxcsr_raised;     /* flags that the running instruction has raised so far */
-    uint32_t mxcsr;            /* control and status as written; sticky flags since then are the run time's */
+    uint32_t mxcsr;            /* as written, without sticky flags, which are the run time's; but see x86_hold_mxcsr_flags */
 
     uint8_t cpl;
     bool smm, nmi_blocked, nmi_blocked_before_smm, a20;

@@ -15,7 +15,7 @@ void x86_fpu_reset(X86Cpu *cpu)
     x86_set_mxcsr(cpu, 0x1f80);
 }
 
-enum { MXCSR_DAZ = 1 << 6, MXCSR_RC_SHIFT = 13, MXCSR_FZ = 1 << 15 };
+enum { MXCSR_FLAGS = 0x3f, MXCSR_DAZ = 1 << 6, MXCSR_RC_SHIFT = 13, MXCSR_FZ = 1 << 15 };
 
 /* FLOAT_* are I Z O U P from bit 0 on and D at 6, MXCSR's sticky bits I D Z O U P. */
 uint32_t x86_mxcsr_flags(unsigned exceptions)
@@ -29,6 +29,18 @@ unsigned x86_float_exceptions(uint32_t flags)
     return (flags & FLOAT_INVALID) | (flags >> 1 & 0x1e) | (flags << 5 & FLOAT_DENORMAL_USED);
 }
 
+static void load_control(X86Cpu *cpu, uint32_t value)
+{
+    static const uint8_t rounding[] = { IR_ROUND_NEAREST, IR_ROUND_DOWN, IR_ROUND_UP,
+                                        IR_ROUND_ZERO };
+
+    tcg_set_fp_control(&cpu->tcg,
+                       (TcgFpControl){ .rounding = rounding[value >> MXCSR_RC_SHIFT & 3],
+                                       .flush_operands = value & MXCSR_DAZ,
+                                       .flush_results = value & MXCSR_FZ,
+                                       .exceptions = (uint8_t)x86_float_exceptions(value) });
+}
+
 /* Generated code runs with the guest's rounding and flush modes, and collects its sticky flags. */
 uint32_t x86_get_mxcsr(X86Cpu *cpu)
 {
@@ -37,12 +49,18 @@ uint32_t x86_get_mxcsr(X86Cpu *cpu)
 
 void x86_set_mxcsr(X86Cpu *cpu, uint32_t value)
 {
-    static const uint8_t rounding[] = { IR_ROUND_NEAREST, IR_ROUND_DOWN, IR_ROUND_UP,
-                                        IR_ROUND_ZERO };
-
-    cpu->mxcsr = value;
-    tcg_set_fp_control(&cpu->tcg, (TcgFpControl){ .rounding = rounding[value >> MXCSR_RC_SHIFT & 3],
-                                                  .flush_operands = value & MXCSR_DAZ,
-                                                  .flush_results = value & MXCSR_FZ });
+    cpu->mxcsr = value & ~(uint32_t)MXCSR_FLAGS;
+    load_control(cpu, value);
     x86_update_mode(cpu);
+}
+
+void x86_hold_mxcsr_flags(X86Cpu *cpu)
+{
+    cpu->mxcsr = x86_get_mxcsr(cpu);
+    x86_drop_mxcsr_flags(cpu);
+}
+
+void x86_drop_mxcsr_flags(X86Cpu *cpu)
+{
+    load_control(cpu, cpu->mxcsr & ~(uint32_t)MXCSR_FLAGS);
 }

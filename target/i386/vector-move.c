@@ -402,7 +402,41 @@ void x86_maskmov(X86Translator *t)
 
 /* MXCSR. */
 
-enum { MXCSR_DEFINED = 0xffff };
+enum { MXCSR_FLAGS = 0x3f, MXCSR_DEFINED = 0xffff };
+
+/* While the guest masks all exceptions, the host's MXCSR is its own. */
+static const IrHostCode host_stmxcsr = { .form = IR_HOST_STMXCSR };
+static const IrHostCode host_ldmxcsr = { .form = IR_HOST_LDMXCSR };
+
+static uint32_t helper_stmxcsr(TcgState *env)
+{
+    return x86_get_mxcsr(x86_cpu_of_env(env));
+}
+X86_HELPER(stmxcsr, IR_I32, HELPER_ENV | HELPER_EFFECT, IR_VOID);
+static const TcgHelper call_stmxcsr_host = { .name = "stmxcsr",
+                                             .function = (void *)helper_stmxcsr,
+                                             .result = IR_I32,
+                                             .flags = HELPER_ENV | HELPER_EFFECT,
+                                             .host = &host_stmxcsr };
+TCG_HELPER(call_stmxcsr_host);
+
+static IrRef get_mxcsr(X86Translator *t)
+{
+    return x86_call(t, t->mode & X86_MODE_SSE_TRAPS ? &call_stmxcsr : &call_stmxcsr_host, 0, 0, 0,
+                    0);
+}
+
+static void helper_ldmxcsr_flags(TcgState *env, uint32_t value)
+{
+    x86_set_mxcsr(x86_cpu_of_env(env), value);
+}
+static const TcgHelper call_ldmxcsr_flags = { .name = "ldmxcsr_flags",
+                                              .function = (void *)helper_ldmxcsr_flags,
+                                              .result = IR_VOID,
+                                              .flags = HELPER_ENV | HELPER_EFFECT,
+                                              .arg_types = { IR_I32 },
+                                              .host = &host_ldmxcsr };
+TCG_HELPER(call_ldmxcsr_flags);
 
 static void helper_ldmxcsr(TcgState *env, uint32_t value)
 {
@@ -415,29 +449,40 @@ static void helper_ldmxcsr(TcgState *env, uint32_t value)
 }
 X86_HELPER(ldmxcsr, IR_VOID, X86_HELPER_SYSTEM, IR_I32);
 
-/* Only a change of what is masked is a change of the mode, but that is rarely known before. */
+/* Libraries clear flags and put them back; other changes are rare, and may be of the mode. */
+static void load_mxcsr(X86Translator *t, IrRef value)
+{
+    IrUnit *unit = t->unit;
+    IrRef old, change, flags;
+
+    if (!(t->mode & X86_MODE_SSE_TRAPS)) {
+        old = get_mxcsr(t);
+        change = ir_op2(unit, IR_OP_xor, IR_I32, old, value);
+        flags = ir_op2i(unit, IR_OP_and, IR_I32, change, MXCSR_FLAGS);
+        x86_call(t, &call_ldmxcsr_flags, ir_op2(unit, IR_OP_xor, IR_I32, old, flags), 0, 0, 0);
+        flags = ir_flags(unit, IR_OP_andf, IR_I32, 2, 0, change,
+                         ir_const(unit, IR_I32, ~MXCSR_FLAGS), 0);
+        ir_exit_if(unit, IR_EQ, flags, t->next);
+    }
+    x86_call(t, &call_ldmxcsr, value, 0, 0, 0);
+    x86_dispatch_next(t);
+}
+
 X86(ldmxcsr, "NP 0F AE /2 mem", "Md", "SSE")
 X86(ldmxcsr, "VEX.128.0F AE /2 mem", "Md", "AVX")
 void x86_ldmxcsr(X86Translator *t)
 {
     if (!x86_gate_refused(t, t->insn.vex ? X86_GATE_AVX : X86_GATE_SSE)) {
-        x86_call(t, &call_ldmxcsr, x86_read(t, 0), 0, 0, 0);
-        x86_dispatch_next(t);
+        load_mxcsr(t, x86_read(t, 0));
     }
 }
-
-static uint32_t helper_stmxcsr(TcgState *env)
-{
-    return x86_get_mxcsr(x86_cpu_of_env(env));
-}
-X86_HELPER(stmxcsr, IR_I32, HELPER_ENV | HELPER_EFFECT, IR_VOID);
 
 X86(stmxcsr, "NP 0F AE /3 mem", "Md", "SSE")
 X86(stmxcsr, "VEX.128.0F AE /3 mem", "Md", "AVX")
 void x86_stmxcsr(X86Translator *t)
 {
     if (!x86_gate_refused(t, t->insn.vex ? X86_GATE_AVX : X86_GATE_SSE)) {
-        x86_write(t, 0, x86_call(t, &call_stmxcsr, 0, 0, 0, 0));
+        x86_write(t, 0, get_mxcsr(t));
     }
 }
 

@@ -321,7 +321,7 @@ static void helper_begin_float(TcgState *env)
 {
     X86Cpu *cpu = x86_cpu_of_env(env);
 
-    x86_set_mxcsr(cpu, x86_get_mxcsr(cpu));
+    x86_hold_mxcsr_flags(cpu);
     cpu->mxcsr_raised = 0;
     tcg_begin_float_traps(env, x86_float_exceptions(~cpu->mxcsr >> MXCSR_MASK_SHIFT));
 }
@@ -334,7 +334,7 @@ static void collect_raised(X86Cpu *cpu)
 
     cpu->mxcsr_raised |=
         x86_mxcsr_flags(trapped ? trapped : tcg_get_fp_control(&cpu->tcg).exceptions);
-    x86_set_mxcsr(cpu, cpu->mxcsr);
+    x86_drop_mxcsr_flags(cpu);
 }
 
 static void helper_next_float(TcgState *env)

@@ -11,6 +11,9 @@
  * is executed on the host's x87, to which the guest's is lent where it is not there (TcgTarget.lend_x87): code that has such helpers
  * must depend on all exceptions being masked. The helper has HELPER_ENV, HELPER_EFFECT and HELPER_IMM, and computes the same on the
  * target's state where nothing is lent.
+ *
+ * MXCSR is the guest's while code runs, where the guest masks all exceptions, on which code with IR_HOST_STMXCSR or IR_HOST_LDMXCSR must
+ * depend. Their helpers have HELPER_ENV and HELPER_EFFECT.
  */
 #ifndef ACCEL_TCG_IR_HOST_CODE_H
 #define ACCEL_TCG_IR_HOST_CODE_H
@@ -32,6 +35,8 @@ typedef enum {
     IR_HOST_STRING,  /* PCMPISTRx, PCMPESTRx of 0 and 1, lengths 2 and 3: d is ECX, XMM0 or the flags, by its type */
     IR_HOST_X87,     /* no argument, or of an operand in memory its cookie (i64) or value (i32), or FCMOV's condition (i32). The result:
                       * none, flags (FCOMI), or an i32 (FNSTSW AX) */
+    IR_HOST_STMXCSR, /* d = MXCSR (i32) */
+    IR_HOST_LDMXCSR, /* MXCSR = 0 (i32), of which only the sticky flags may be others than before */
 } IrHostForm;
 
 /* `flags` of an encoding. */

@@ -180,6 +180,30 @@ static void emit_string(Emitter *e, Encoded *c)
     emitter_finish_from(e, c->op->type == IR_V128 ? XMM0 : RCX);
 }
 
+enum { MXCSR_OPCODE = OP(PP_NONE, MAP_0F, 0xae), LDMXCSR = 2, STMXCSR = 3 };
+
+static void emit_stmxcsr(Emitter *e, Encoded *c)
+{
+    Mem place = mem(RSP, FRAME_SCRATCH);
+    int to;
+
+    emitter_advance(e);
+    to = emitter_result(e, NO_REG, 0);
+    asm_rm(&e->a, MXCSR_OPCODE, false, STMXCSR, place);
+    asm_load(&e->a, false, to, place);
+    emitter_finish(e, to);
+}
+
+static void emit_ldmxcsr(Emitter *e, Encoded *c)
+{
+    Mem place = mem(RSP, FRAME_SCRATCH);
+
+    emitter_advance(e);
+    asm_store(&e->a, false, place, c->args[0]);
+    asm_rm(&e->a, MXCSR_OPCODE, false, LDMXCSR, place);
+    emitter_finish_void(e);
+}
+
 /* Registers that the instruction names by itself, and then the other operands. */
 static void use_operands(Emitter *e, Encoded *c)
 {
@@ -211,6 +235,7 @@ bool emit_encoded(Emitter *e, const IrOp *op)
         [IR_HOST_BLEND] = emit_blend,        [IR_HOST_TERNARY] = emit_ternary,
         [IR_HOST_STORE] = emit_unary,        [IR_HOST_SHIFT] = emit_shift,
         [IR_HOST_COMPARE] = emit_comparison, [IR_HOST_STRING] = emit_string,
+        [IR_HOST_STMXCSR] = emit_stmxcsr,    [IR_HOST_LDMXCSR] = emit_ldmxcsr,
     };
     const IrHostCode *code = op->helper->host;
     Encoded c = { .op = op, .code = code };
