@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Random page tables and accesses, against the manuals' rules (SDM 3, 4.3 to 4.10) written down once more: whether an access
- * faults, with which error code and CR2, where it leads, and which accessed and dirty bits there are then. Two levels with and
- * without PSE, PAE, four and five levels; what the TLB must have forgotten after INVLPG, INVPCID and loads of CR3 and CR4.
+ * Random page tables and accesses, against the manuals' rules (walks-x86.h); what the TLB must have forgotten after INVLPG, INVPCID and
+ * loads of CR3 and CR4.
  * usage: test-walks-x86 [-i] ROUNDS SEED     (-i: on the interpreter)
  */
-#include "base/bits.h"
 #include "target/i386/control.h"
 #include "target/i386/mmu.h"
-#include "tests/isa/rig-x86.h"
+#include "tests/isa/walks-x86.h"
 
 /* RAM: supervisor code and stacks in the first 4 MiB, user code in the next; both are mapped one to one, with A and D. */
 enum {
@@ -20,16 +18,9 @@ enum {
     DATA = 0x1800000,
     DATA_BYTES = 0x400000,
     DATA_END = DATA + DATA_BYTES + 0x1000, /* pages of 1 GiB go on behind it */
-    TABLES = 0x3000000,
-    TABLE_PAGES = 32,
 };
 /* Pages of TABLES: the roots, those that map the code, and those that are made at random, some for each level. */
-enum { ROOT_A, ROOT_B, FIXED, RANDOM = FIXED + 6, TABLES_OF_LEVEL = 3, MAX_LEVELS = 5 };
-
-enum { P = 1, W = 2, U = 4, A = 0x20, D = 0x40, PS = 0x80, G = 0x100 };
-#define NX (UINT64_C(1) << 63)
-
-typedef enum { LEVELS_2, LEVELS_2_PSE, LEVELS_PAE, LEVELS_4, LEVELS_5, FORMS } Form;
+enum { ROOT_A, ROOT_B, FIXED, RANDOM = FIXED + 6, TABLES_OF_LEVEL = 3 };
 
 /* Entries that are used of each table; those of the code are others. */
 static const unsigned indices[FORMS][MAX_LEVELS][4] = {
@@ -43,8 +34,6 @@ static const unsigned indices[FORMS][MAX_LEVELS][4] = {
                    { 0, 1, 300, 0 },
                    { 1, 300, 1, 300 } },
 };
-
-typedef enum { READ, WRITE, FETCH, DESCRIPTOR, KINDS } Kind;
 
 /* Accesses through [rbx]. */
 static const struct {
@@ -77,25 +66,6 @@ static const uint8_t ways[WAYS][6] = {
     [BY_INVPCID_2] = { 0x66, 0x0f, 0x38, 0x82, 0x37 },
 };
 
-/* What is under test, and the tables as they must be. */
-typedef struct {
-    X86Rig rig;
-    GRand *random;
-    Form form;
-    unsigned levels, entry_bytes;
-    bool has_1g;
-    uint32_t root; /* page of TABLES */
-    uint8_t wanted[TABLE_PAGES * 4096];
-    uint8_t open[TABLE_PAGES * 4096]; /* bits that may be either */
-} Walks;
-
-/* What an access comes to. */
-typedef struct {
-    bool fault;
-    uint32_t error;
-    uint64_t cr2, phys[2]; /* of its first byte, and of the second page */
-} Outcome;
-
 static unsigned below(Walks *t, unsigned n)
 {
     return (unsigned)g_rand_int_range(t->random, 0, (int)n);
@@ -106,29 +76,9 @@ static bool once_in(Walks *t, unsigned n)
     return below(t, n) == 0;
 }
 
-static bool is_long(const Walks *t)
-{
-    return t->form >= LEVELS_4;
-}
-
-static uint32_t page_at(unsigned page)
-{
-    return TABLES + page * 4096;
-}
-
 static uint32_t table_of(unsigned level, unsigned n)
 {
-    return page_at(RANDOM + (level - 1) * TABLES_OF_LEVEL + n);
-}
-
-static unsigned shift_of(const Walks *t, unsigned level)
-{
-    return 12 + (t->entry_bytes == 4 ? 10 : 9) * (level - 1);
-}
-
-static uint64_t get_entry(const Walks *t, const uint8_t *p)
-{
-    return t->entry_bytes == 4 ? load_le32(p) : load_le64(p);
+    return walks_page_at(RANDOM + (level - 1) * TABLES_OF_LEVEL + n);
 }
 
 static void put_entry(Walks *t, uint32_t table, unsigned index, uint64_t entry)
@@ -141,181 +91,6 @@ static void put_entry(Walks *t, uint32_t table, unsigned index, uint64_t entry)
         store_le64(p, entry);
     }
     memcpy(t->wanted + (p - t->rig.ram - TABLES), p, t->entry_bytes);
-}
-
-/* The rules. */
-
-static bool may_be_large(const Walks *t, unsigned level)
-{
-    switch (t->form) {
-    case LEVELS_2:
-        return false;
-    case LEVELS_2_PSE:
-    case LEVELS_PAE:
-        return level == 2;
-    default:
-        return level == 2 || (level == 3 && t->has_1g);
-    }
-}
-
-/* Bits that must be 0 (SDM 3, tables 4-4 to 4-20). */
-static uint64_t reserved_bits(const Walks *t, unsigned level, bool large)
-{
-    const X86Cpu *cpu = t->rig.cpu;
-    uint64_t reserved = cpu->efer & EFER_NXE ? 0 : NX;
-
-    if (t->entry_bytes == 4) {
-        return large ? 1 << 21 : 0;
-    }
-    for (unsigned bit = cpu->phys_bits; bit < 52; bit++) {
-        reserved |= UINT64_C(1) << bit;
-    }
-    if (t->form == LEVELS_PAE) {
-        reserved |= UINT64_C(0x7ff0000000000000);
-    }
-    if (large) {
-        reserved |= level == 2 ? 0x1fe000 : 0x3fffe000;
-    } else if (level >= 4 || (level == 3 && is_long(t) && !t->has_1g)) {
-        reserved |= PS;
-    }
-    if (is_long(t) && level >= 3 && !large && x86_vendor_is_amd(cpu)) {
-        reserved |= G; /* APM 2, 5.3 */
-    }
-    return reserved;
-}
-
-static uint32_t cause_of(const Walks *t, Kind kind, bool write, bool user)
-{
-    const X86Cpu *cpu = t->rig.cpu;
-    bool tells_fetches = ((cpu->cr4 & CR4_PAE) && (cpu->efer & EFER_NXE)) || (cpu->cr4 & CR4_SMEP);
-
-    return (write ? X86_PF_W : 0) | (user ? X86_PF_U : 0) |
-           (kind == FETCH && tells_fetches ? X86_PF_I : 0);
-}
-
-static bool is_allowed(const Walks *t, Kind kind, bool write, bool user, uint64_t all, bool nx)
-{
-    const X86Cpu *cpu = t->rig.cpu;
-    bool user_page = all & U;
-
-    if (user && !user_page) {
-        return false;
-    }
-    if (kind == FETCH) {
-        return !nx && !(!user && user_page && (cpu->cr4 & CR4_SMEP));
-    }
-    if (!user && user_page && (cpu->cr4 & CR4_SMAP) &&
-        (kind == DESCRIPTOR || !(cpu->eflags & EFLAGS_AC))) {
-        return false;
-    }
-    return !write || (all & W) || (!user && !(cpu->cr0 & CR0_WP));
-}
-
-static void set_bits(Walks *t, uint32_t at, uint8_t bits)
-{
-    t->wanted[at - TABLES] |= bits;
-}
-
-static void leave_open(Walks *t, const uint32_t *at, unsigned count, uint8_t bits)
-{
-    for (unsigned i = 0; i < count; i++) {
-        t->open[at[i] - TABLES] |= bits;
-    }
-}
-
-/* Entries that an access has been led by, and the page's. */
-typedef struct {
-    uint32_t at[MAX_LEVELS];
-    unsigned count;
-    uint64_t phys;
-    bool global;
-    unsigned size_bits;
-} Path;
-
-/* One page. true: it may be accessed. Upper levels that were used for nothing may be marked or not. */
-static bool model_walk(Walks *t, uint64_t address, Kind kind, bool write, bool user, Path *path,
-                       uint32_t *error)
-{
-    uint64_t all = W | U, entry;
-    uint32_t table = page_at(t->root);
-    bool nx = false, large;
-
-    *path = (Path){ 0 };
-    *error = cause_of(t, kind, write, user);
-    for (unsigned level = t->levels;; level--) {
-        unsigned shift = shift_of(t, level);
-        unsigned index = (unsigned)(address >> shift) & (4096 / t->entry_bytes - 1);
-        uint32_t at =
-            table + (t->form == LEVELS_PAE && level == 3 ? index & 3 : index) * t->entry_bytes;
-        bool pointers = t->form == LEVELS_PAE && level == 3;
-
-        entry = get_entry(t, t->wanted + (at - TABLES));
-        large = level > 1 && (entry & PS) && may_be_large(t, level);
-        if (!(entry & P)) {
-            return false;
-        }
-        if (!pointers && (entry & reserved_bits(t, level, large))) {
-            *error |= X86_PF_P | X86_PF_RSVD;
-            return false;
-        }
-        if (!pointers) {
-            all &= entry;
-            nx |= entry & NX;
-        }
-        if (level == 1 || large) {
-            path->phys =
-                (entry & UINT64_C(0xffffff000) & ~bits_mask(shift)) | (address & bits_mask(shift));
-            path->global = entry & G;
-            path->size_bits = shift;
-            if (!is_allowed(t, kind, write, user, all, nx)) {
-                *error |= X86_PF_P;
-                return false;
-            }
-            path->at[path->count++] = at;
-            return true;
-        }
-        if (!pointers) {
-            path->at[path->count++] = at;
-        }
-        table = (uint32_t)(entry & 0xfffff000);
-    }
-}
-
-static void mark(Walks *t, const Path *path, bool write)
-{
-    for (unsigned i = 0; i < path->count; i++) {
-        set_bits(t, path->at[i], A);
-    }
-    if (write) {
-        set_bits(t, path->at[path->count - 1], D);
-    }
-}
-
-/* All bytes of one access. */
-static Outcome model_access(Walks *t, uint64_t address, unsigned bytes, Kind kind, bool write,
-                            bool user)
-{
-    uint64_t second = (address | 4095) + 1;
-    bool crosses = (address & 4095) + bytes > 4096;
-    Path path[2] = { 0 };
-    Outcome o = { 0 };
-
-    for (unsigned i = 0; i < 1u + crosses; i++) {
-        uint64_t at = i ? second : address;
-
-        if (!model_walk(t, at, kind, write, user, &path[i], &o.error)) {
-            leave_open(t, path[0].at, path[0].count, A);
-            leave_open(t, path[1].at, path[1].count, A);
-            o.fault = true;
-            o.cr2 = at;
-            return o;
-        }
-        o.phys[i] = path[i].phys;
-    }
-    for (unsigned i = 0; i < 1u + crosses; i++) {
-        mark(t, &path[i], write);
-    }
-    return o;
 }
 
 /* Random tables. */
@@ -333,7 +108,7 @@ static uint64_t random_rights(Walks *t, unsigned level, bool leaf)
     entry |= below(t, 8) << 9;
     if (t->entry_bytes == 8) {
         entry |= once_in(t, 12) ? NX : 0;
-        entry |= is_long(t) && once_in(t, 4) ? (uint64_t)below(t, 128) << 52 : 0;
+        entry |= walks_is_long(t) && once_in(t, 4) ? (uint64_t)below(t, 128) << 52 : 0;
         entry |= once_in(t, 40) ? UINT64_C(1) << (40 + below(t, 23)) : 0;
     }
     return entry;
@@ -341,14 +116,14 @@ static uint64_t random_rights(Walks *t, unsigned level, bool leaf)
 
 static uint64_t random_entry(Walks *t, unsigned level)
 {
-    bool large = may_be_large(t, level) && once_in(t, 3), leaf = large || level == 1;
+    bool large = walks_may_be_large(t, level) && once_in(t, 3), leaf = large || level == 1;
     uint64_t entry = random_rights(t, level, leaf);
 
     if (level == 1) {
         return entry | (DATA + 4096 * below(t, DATA_BYTES / 4096)) | (once_in(t, 8) ? PS : 0);
     }
     if (large) {
-        unsigned shift = shift_of(t, level);
+        unsigned shift = walks_shift(t, level);
         uint64_t base = shift == 30 ? 0 : DATA + (shift == 21 ? below(t, 2) << 21 : 0);
 
         /* With entries of four bytes all but one are bits of the address. */
@@ -371,7 +146,7 @@ static uint64_t random_pointer(Walks *t)
 static void load_pointers(Walks *t)
 {
     for (unsigned i = 0; i < 4 && t->form == LEVELS_PAE; i++) {
-        t->rig.cpu->pdpte[i] = load_le64(t->rig.ram + page_at(t->root) + 8 * i);
+        t->rig.cpu->pdpte[i] = load_le64(t->rig.ram + walks_page_at(t->root) + 8 * i);
     }
 }
 
@@ -391,24 +166,24 @@ static void map_code(Walks *t)
     unsigned entries = 4096 / t->entry_bytes, next = FIXED;
 
     for (unsigned root = ROOT_A; root <= ROOT_B; root++) {
-        put_entry(t, page_at(root), 0,
-                  page_at(FIXED) | P | (t->form == LEVELS_PAE ? 0 : W | U | A));
+        put_entry(t, walks_page_at(root), 0,
+                  walks_page_at(FIXED) | P | (t->form == LEVELS_PAE ? 0 : W | U | A));
     }
     for (unsigned level = t->levels - 1; level > (t->entry_bytes == 4 ? 1u : 2u); level--) {
-        put_entry(t, page_at(next), 0, page_at(next + 1) | P | W | U | A);
+        put_entry(t, walks_page_at(next), 0, walks_page_at(next + 1) | P | W | U | A);
         next++;
     }
     if (t->entry_bytes == 4) {
         for (unsigned root = ROOT_A; root <= ROOT_B; root++) {
-            put_entry(t, page_at(root), 1, page_at(FIXED + 1) | P | W | U | A);
+            put_entry(t, walks_page_at(root), 1, walks_page_at(FIXED + 1) | P | W | U | A);
         }
         for (unsigned i = 0; i < 2 * entries; i++) {
-            put_entry(t, page_at(FIXED + i / entries), i % entries,
+            put_entry(t, walks_page_at(FIXED + i / entries), i % entries,
                       i << 12 | P | W | A | D | (i >= entries ? U : 0));
         }
     } else {
         for (unsigned i = 0; i < 4; i++) {
-            put_entry(t, page_at(next), i, i << 21 | P | W | A | D | PS | (i >= 2 ? U : 0));
+            put_entry(t, walks_page_at(next), i, i << 21 | P | W | A | D | PS | (i >= 2 ? U : 0));
         }
     }
 }
@@ -423,8 +198,8 @@ static void make_tables(Walks *t)
             fill_table(t, table_of(level, n), level);
         }
     }
-    fill_table(t, page_at(ROOT_A), t->levels);
-    fill_table(t, page_at(ROOT_B), t->levels);
+    fill_table(t, walks_page_at(ROOT_A), t->levels);
+    fill_table(t, walks_page_at(ROOT_B), t->levels);
     load_pointers(t);
 }
 
@@ -484,7 +259,7 @@ static void set_level(Walks *t, bool user)
                         rights | X86_SEG_B);
     }
     x86_set_segment(cpu, X86_CS, user ? X86_RIG_CODE_3 : 8, 0, 0xffffffff,
-                    rights | X86_SEG_CODE | (is_long(t) ? X86_SEG_L : X86_SEG_B));
+                    rights | X86_SEG_CODE | (walks_is_long(t) ? X86_SEG_L : X86_SEG_B));
     cpu->cpl = user ? 3 : 0;
 }
 
@@ -499,15 +274,15 @@ static void set_form(Walks *t, Form form)
                 : form == LEVELS_4                       ? 4
                                                          : 3;
     t->entry_bytes = t->levels == 2 ? 4 : 8;
-    cpu->efer = is_long(t) ? EFER_LME | EFER_LMA : 0;
+    cpu->efer = walks_is_long(t) ? EFER_LME | EFER_LMA : 0;
     cpu->cr4 = CR4_OSFXSR | (t->entry_bytes == 8 ? CR4_PAE : 0) |
                (form == LEVELS_2_PSE ? CR4_PSE : 0) | (form == LEVELS_5 ? CR4_LA57 : 0);
     t->root = ROOT_A;
-    cpu->cr3 = page_at(ROOT_A);
+    cpu->cr3 = walks_page_at(ROOT_A);
     set_level(t, false);
     memset(t->rig.ram + CATCHER, 0, X86_RIG_CATCHER_BYTES);
     x86_rig_catch(&t->rig, CATCHER);
-    if (!is_long(t)) {
+    if (!walks_is_long(t)) {
         tss = t->rig.ram + cpu->tr.base;
         store_le32(tss + 8, 0x10);
         store_le64(t->rig.ram + cpu->gdtr.base + (X86_RIG_CODE_3 & ~7),
@@ -533,9 +308,9 @@ static uint64_t random_address(Walks *t, unsigned bytes, bool may_cross)
     uint64_t address = 0;
 
     for (unsigned level = 1; level <= t->levels; level++) {
-        address |= (uint64_t)indices[t->form][level - 1][below(t, 4)] << shift_of(t, level);
+        address |= (uint64_t)indices[t->form][level - 1][below(t, 4)] << walks_shift(t, level);
     }
-    if (is_long(t)) {
+    if (walks_is_long(t)) {
         address = (uint64_t)bits_sign_extend(address, t->form == LEVELS_5 ? 57 : 48);
     }
     if (may_cross && bytes > 1 && once_in(t, 3)) {
@@ -606,10 +381,10 @@ static void check_place(Walks *t, unsigned n, const Outcome *o, uint64_t address
 /* A descriptor that is not marked is written as well, a byte of it. */
 static Outcome model_descriptor(Walks *t, uint64_t address, bool marked)
 {
-    Outcome o = model_access(t, address, 8, DESCRIPTOR, false, false), write;
+    Outcome o = walks_model_access(t, address, 8, DESCRIPTOR, false, false), write;
 
     if (!o.fault && !marked) {
-        write = model_access(t, address + 5, 1, DESCRIPTOR, true, false);
+        write = walks_model_access(t, address + 5, 1, DESCRIPTOR, true, false);
         o.fault = write.fault;
         o.error = write.error;
         o.cr2 = write.cr2;
@@ -624,7 +399,7 @@ static void put_descriptor(Walks *t, uint64_t address, bool marked)
     Path path;
 
     for (unsigned i = 0; i < 8; i++) {
-        if (model_walk(t, address + i, DESCRIPTOR, false, false, &path, &error)) {
+        if (walks_model_page(t, address + i, DESCRIPTOR, false, false, &path, &error)) {
             t->rig.ram[path.phys] = (uint8_t)(descriptor >> 8 * i);
         }
     }
@@ -636,7 +411,7 @@ static void restore_descriptor(Walks *t, uint64_t address)
     Path path;
 
     for (unsigned i = 0; i < 8; i += 7) {
-        if (model_walk(t, address + i, DESCRIPTOR, false, false, &path, &error)) {
+        if (walks_model_page(t, address + i, DESCRIPTOR, false, false, &path, &error)) {
             restore_data(t, path.phys - 7);
         }
     }
@@ -652,11 +427,11 @@ static Outcome prepare_access(Walks *t, unsigned n, uint64_t address, bool user)
     cpu->gpr[X86_RCX] = g_rand_int(t->random);
     cpu->gpr[X86_RAX] = 4;
     if (kind != DESCRIPTOR) {
-        return model_access(t, address,
-                            kind == FETCH && (address & 4095) != 4088 ? 8
-                            : kind == FETCH                           ? 15
-                                                                      : accesses[n].bytes,
-                            kind, kind == WRITE, user);
+        return walks_model_access(t, address,
+                                  kind == FETCH && (address & 4095) != 4088 ? 8
+                                  : kind == FETCH                           ? 15
+                                                                            : accesses[n].bytes,
+                                  kind, kind == WRITE, user);
     }
     marked = once_in(t, 2);
     put_descriptor(t, address, marked);
@@ -714,18 +489,18 @@ static void access_any(Walks *t, bool may_cross, uint64_t *where)
 /* The entry of a level that leads to an address; 0: there is none, or it is one of PAE's pointers. */
 static uint32_t entry_for(const Walks *t, uint64_t address, unsigned wanted_level)
 {
-    uint32_t table = page_at(t->root);
+    uint32_t table = walks_page_at(t->root);
 
     for (unsigned level = t->levels;; level--) {
-        unsigned index = (unsigned)(address >> shift_of(t, level)) & (4096 / t->entry_bytes - 1);
+        unsigned index = (unsigned)(address >> walks_shift(t, level)) & (4096 / t->entry_bytes - 1);
         bool pointers = t->form == LEVELS_PAE && level == 3;
         uint32_t at = table + (pointers ? index & 3 : index) * t->entry_bytes;
-        uint64_t entry = get_entry(t, t->wanted + (at - TABLES));
+        uint64_t entry = walks_entry(t, t->wanted + (at - TABLES));
 
         if (level == wanted_level) {
             return pointers ? 0 : at;
         }
-        if (!(entry & P) || (level > 1 && (entry & PS) && may_be_large(t, level)) ||
+        if (!(entry & P) || (level > 1 && (entry & PS) && walks_may_be_large(t, level)) ||
             (entry & UINT64_C(0xfffffff000)) < TABLES) {
             return 0;
         }
@@ -741,7 +516,7 @@ static void change_entry(Walks *t, uint64_t address)
     uint64_t entry;
 
     if (at) {
-        entry = get_entry(t, t->rig.ram + at);
+        entry = walks_entry(t, t->rig.ram + at);
         entry = once_in(t, 3) ? entry & ~(uint64_t)(A | D) : random_entry(t, level);
         put_entry(t, at & ~UINT32_C(4095), (at & 4095) / t->entry_bytes, entry);
     }
@@ -753,14 +528,14 @@ static bool is_global(Walks *t, uint64_t address, unsigned *size_bits)
     uint32_t error;
     Path path;
 
-    model_walk(t, address, READ, false, false, &path, &error);
+    walks_model_page(t, address, READ, false, false, &path, &error);
     *size_bits = path.size_bits;
     return path.global && (t->rig.cpu->cr4 & CR4_PGE);
 }
 
 static uint32_t cr3_of(const Walks *t, unsigned root)
 {
-    return page_at(root) | (t->rig.cpu->cr4 & CR4_PCIDE ? root + 1 : 0);
+    return walks_page_at(root) | (t->rig.cpu->cr4 & CR4_PCIDE ? root + 1 : 0);
 }
 
 /* size_bits: of the page that is known; INVLPG may name any address of it. */
@@ -848,7 +623,7 @@ static void test_tables(Walks *t)
             access_any(t, true, NULL);
         }
         test_forgetting(t);
-        if (is_long(t)) {
+        if (walks_is_long(t)) {
             test_spaces(t);
         }
     }
