@@ -59,6 +59,7 @@ typedef struct {
      */
     bool whole;
     bool lock_free; /* callbacks do not need the machine lock */
+    bool at_once;   /* a write may interrupt the vCPU that makes it, before its next instruction */
     /*
      * Places whose writes may come late, because they do nothing that anybody sees before the next access: indices, pixels. They come
      * before any other access of a vCPU, and before memory_flush_late returns. Ends with size 0; NULL: none.

@@ -14,26 +14,77 @@ static void update_pending(Vcpu *vcpu)
     atomic_store(&vcpu->events, pending);
 }
 
-void vcpu_post_event(Vcpu *vcpu, unsigned kind, uint32_t data)
+/* work_lock is held. */
+static bool is_last(const Vcpu *vcpu, VcpuEvent event)
 {
-    unsigned count;
-    bool same, full;
+    const VcpuEvent *last = &vcpu->event_queue[vcpu->event_count - 1];
+
+    return vcpu->event_count && last->kind == event.kind && last->data == event.data;
+}
+
+/* work_lock is held. */
+static unsigned count_kind(const Vcpu *vcpu, unsigned kind)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < vcpu->event_count; i++) {
+        count += vcpu->event_queue[i].kind == kind;
+    }
+    return count;
+}
+
+/* work_lock is held. */
+static void remove_event(Vcpu *vcpu, unsigned i)
+{
+    vcpu->event_count--;
+    for (unsigned j = i; j < vcpu->event_count; j++) {
+        vcpu->event_queue[j] = vcpu->event_queue[j + 1];
+    }
+}
+
+/* most: 0 for events that are joined with the last one. */
+static void post(Vcpu *vcpu, VcpuEvent event, unsigned most)
+{
+    bool enough, full;
 
     g_mutex_lock(&vcpu->work_lock);
-    count = vcpu->event_count;
-    same = count && vcpu->event_queue[count - 1].kind == kind &&
-           vcpu->event_queue[count - 1].data == data;
-    full = count == VCPU_EVENTS_MAX;
-    if (!same && !full) {
-        vcpu->event_queue[vcpu->event_count++] = (VcpuEvent){ kind, data };
+    enough = most ? count_kind(vcpu, event.kind) >= most : is_last(vcpu, event);
+    full = vcpu->event_count == VCPU_EVENTS_MAX;
+    if (!enough && !full) {
+        vcpu->event_queue[vcpu->event_count++] = event;
         update_pending(vcpu);
     }
     g_mutex_unlock(&vcpu->work_lock);
-    if (full && !same) {
-        log_guest_error("vcpu", "cpu%u: event %u is lost: %d wait already", vcpu->index, kind,
+    if (full && !enough) {
+        log_guest_error("vcpu", "cpu%u: event %u is lost: %d wait already", vcpu->index, event.kind,
                         VCPU_EVENTS_MAX);
     }
     vcpu_kick(vcpu);
+}
+
+void vcpu_post_event(Vcpu *vcpu, unsigned kind, uint32_t data)
+{
+    post(vcpu, (VcpuEvent){ kind, data }, 0);
+}
+
+void vcpu_post_counted_event(Vcpu *vcpu, unsigned kind, unsigned most)
+{
+    post(vcpu, (VcpuEvent){ kind, 0 }, most);
+}
+
+void vcpu_limit_events(Vcpu *vcpu, unsigned kind, unsigned most)
+{
+    if (!(atomic_load(&vcpu->events) >> kind & 1)) {
+        return;
+    }
+    g_mutex_lock(&vcpu->work_lock);
+    for (unsigned i = vcpu->event_count; i-- > 0 && count_kind(vcpu, kind) > most;) {
+        if (vcpu->event_queue[i].kind == kind) {
+            remove_event(vcpu, i);
+        }
+    }
+    update_pending(vcpu);
+    g_mutex_unlock(&vcpu->work_lock);
 }
 
 bool vcpu_take_event(Vcpu *vcpu, uint32_t kinds, VcpuEvent *event)
@@ -48,10 +99,7 @@ bool vcpu_take_event(Vcpu *vcpu, uint32_t kinds, VcpuEvent *event)
         if (kinds >> vcpu->event_queue[i].kind & 1) {
             found = true;
             *event = vcpu->event_queue[i];
-            vcpu->event_count--;
-            for (unsigned j = i; j < vcpu->event_count; j++) {
-                vcpu->event_queue[j] = vcpu->event_queue[j + 1];
-            }
+            remove_event(vcpu, i);
         }
     }
     update_pending(vcpu);

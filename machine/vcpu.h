@@ -106,6 +106,10 @@ void vcpu_set_secure(Vcpu *vcpu, bool secure);
  * them. has_work and take_interrupt of the target look at `events`. [any]
  */
 void vcpu_post_event(Vcpu *vcpu, unsigned kind, uint32_t data);
+/* The same for events that are counted: they are not joined, but no more than `most` of the kind wait. [any] */
+void vcpu_post_counted_event(Vcpu *vcpu, unsigned kind, unsigned most);
+/* Drops the newest of a kind, until no more than `most` of it wait. [any] */
+void vcpu_limit_events(Vcpu *vcpu, unsigned kind, unsigned most);
 /* Takes the oldest event of the kinds in the mask, on the vCPU's thread; false: there is none. */
 bool vcpu_take_event(Vcpu *vcpu, uint32_t kinds, VcpuEvent *event);
 void vcpu_clear_events(Vcpu *vcpu);

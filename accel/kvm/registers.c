@@ -304,19 +304,22 @@ static void take_back_events(KvmVcpu *kv)
 {
     struct kvm_vcpu_events *events = &kv->events;
     bool vector = events->interrupt.injected && !events->interrupt.soft;
-    bool nmi = events->nmi.injected || events->nmi.pending;
+    unsigned nmis =
+        events->nmi.injected + MIN(events->nmi.pending, 2u); /* some kernels say how many */
     bool smi = kvm_has(kv->kvm, KVM_HAS_SMM) && events->smi.pending;
     g_autoptr(GError) error = NULL;
 
-    if (!kvm_has(kv->kvm, KVM_HAS_VCPU_EVENTS) || !(vector || nmi || smi)) {
+    if (!kvm_has(kv->kvm, KVM_HAS_VCPU_EVENTS) || !(vector || nmis || smi)) {
         return;
     }
     if (vector) {
         vcpu_post_event(kv->vcpu, X86_EVENT_VECTOR, events->interrupt.nr);
         events->interrupt.injected = 0;
     }
-    if (nmi) {
-        vcpu_post_event(kv->vcpu, X86_EVENT_NMI, 0);
+    for (unsigned i = 0; i < nmis; i++) {
+        x86_post_nmi(kv->vcpu);
+    }
+    if (nmis) {
         events->nmi.masked = events->nmi.masked && !events->nmi.injected;
         events->nmi.injected = events->nmi.pending = 0;
     }

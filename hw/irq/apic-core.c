@@ -108,7 +108,7 @@ void apic_accept_locked(Apic *apic, ApicMode mode, uint8_t vector, bool level)
         vcpu_post_event(apic->vcpu, X86_EVENT_SMI, 0);
         break;
     case APIC_NMI:
-        vcpu_post_event(apic->vcpu, X86_EVENT_NMI, 0);
+        x86_post_nmi(apic->vcpu);
         break;
     case APIC_INIT:
         apic_reset_locked(apic, true);
@@ -189,7 +189,7 @@ void apic_set_lint_locked(Apic *apic, unsigned input, bool level)
     apic->lint[input] = level;
     if (!apic_enabled(apic)) {
         if (input == APIC_INPUT_LINT1 && rises) {
-            vcpu_post_event(apic->vcpu, X86_EVENT_NMI, 0);
+            x86_post_nmi(apic->vcpu);
         }
     } else if (mode == APIC_FIXED && lvt & APIC_LEVEL) {
         check_lint(apic, input);

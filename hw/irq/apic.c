@@ -60,6 +60,7 @@ static const MemoryOps page_ops = {
     .size_min = 4,
     .size_max = 4,
     .lock_free = true,
+    .at_once = true,
 };
 
 /* Whose page a CPU means by an address that is not in its own view. */
@@ -105,6 +106,7 @@ static const MemoryOps messages_ops = {
     .size_min = 4,
     .size_max = 4,
     .lock_free = true,
+    .at_once = true,
 };
 
 static void apic_input(void *opaque, int number, int level)

@@ -131,6 +131,15 @@ static inline X86Topology x86_topology(unsigned index, X86Layout layout)
     return t;
 }
 
+/*
+ * A non-maskable interrupt. A processor holds one while it handles another (SDM 3, 6.7.1). As it may find out late that one has come, two may wait
+ * for it: the first is the one that it handles.
+ */
+static inline void x86_post_nmi(Vcpu *vcpu)
+{
+    vcpu_post_counted_event(vcpu, X86_EVENT_NMI, 2);
+}
+
 /* Sets the A20 gate of all CPUs (machine->vcpus) for the keyboard controller or port 0x92. [any] */
 static inline void x86_set_a20(GPtrArray *vcpus, bool open)
 {

@@ -202,11 +202,6 @@ void x86_describe_triple_fault(X86Cpu *cpu)
     g_string_free(text, TRUE);
 }
 
-static void nmi(Vcpu *vcpu)
-{
-    vcpu_post_event(vcpu, X86_EVENT_NMI, 0);
-}
-
 static void processor_id(Vcpu *vcpu, uint32_t id[2])
 {
     enum { EAX, EDX = 3 };
@@ -303,7 +298,7 @@ static const TcgTarget tcg_target = {
         .describe_mappings = x86_describe_mappings,                                                \
         .capstone_mode_now = capstone_mode_now,                                                    \
         .processor_id = processor_id,                                                              \
-        .nmi = nmi,                                                                                \
+        .nmi = x86_post_nmi,                                                                       \
         .x86 = &x86_processor,                                                                     \
     };                                                                                             \
     TARGET(object)

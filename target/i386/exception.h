@@ -49,6 +49,8 @@ uint32_t x86_allowed_events(const X86Cpu *cpu);
 
 /* After IF, TPR or what is pending may have changed: takes care that it is looked at. */
 void x86_check_interrupts(X86Cpu *cpu);
+/* What has held NMIs back ends: of those that came meanwhile, one is there. */
+void x86_release_nmi(X86Cpu *cpu);
 
 /* INIT, and the start-up message that follows it. */
 void x86_take_init(X86Cpu *cpu);

@@ -14,6 +14,11 @@ void x86_check_interrupts(X86Cpu *cpu)
     }
 }
 
+void x86_release_nmi(X86Cpu *cpu)
+{
+    vcpu_limit_events(&cpu->vcpu, X86_EVENT_NMI, 1);
+}
+
 void x86_take_init(X86Cpu *cpu)
 {
     x86_init_reset(cpu);

@@ -298,6 +298,9 @@ void x86_leave_smm(X86Cpu *cpu)
     halted = wide && get(&area, 0x7ec9, 1);
     cpu->svm.guest = wide && (get(&area, 0x7ed8, 1) & 1) && cpu->svm.asid != 0;
     cpu->smm = false;
+    if (cpu->nmi_blocked && !cpu->nmi_blocked_before_smm) {
+        x86_release_nmi(cpu);
+    }
     cpu->nmi_blocked = cpu->nmi_blocked_before_smm;
     vcpu_set_secure(&cpu->vcpu, false);
     x86_set_eflags(cpu, eflags, UINT64_C(0x3f7fd7));

@@ -330,6 +330,14 @@ static void refuse(X86Cpu *cpu, uint64_t address, Vmcb *vmcb, uint64_t next_eip)
     x86_set_eip(cpu, next_eip);
 }
 
+static void open_gif(X86Cpu *cpu)
+{
+    if (!cpu->svm.gif) {
+        cpu->svm.gif = true;
+        x86_release_nmi(cpu);
+    }
+}
+
 void x86_svm_run(X86Cpu *cpu, uint64_t address, uint64_t next_eip)
 {
     Vmcb vmcb, host;
@@ -351,7 +359,8 @@ void x86_svm_run(X86Cpu *cpu, uint64_t address, uint64_t next_eip)
     cpu->svm.host_efer = cpu->efer;
     cpu->svm.host_if = cpu->eflags & EFLAGS_IF;
     get_control(cpu, &vmcb);
-    cpu->svm.guest = cpu->svm.gif = true;
+    cpu->svm.guest = true;
+    open_gif(cpu);
     /* The host's trap waits for the exit. */
     cpu->step_settled = cpu->eflags & EFLAGS_TF;
     alone = cpu->mode & TCG_MODE_ONE;
@@ -502,8 +511,10 @@ void x86_svm_set_gif(X86Cpu *cpu, bool set)
 {
     if (cpu->svm.guest && (cpu->svm.virtual_interrupt & V_GIF_ENABLED)) {
         cpu->svm.virtual_interrupt = (cpu->svm.virtual_interrupt & ~V_GIF) | (set ? V_GIF : 0);
+    } else if (set) {
+        open_gif(cpu);
     } else {
-        cpu->svm.gif = set;
+        cpu->svm.gif = false;
     }
     x86_check_interrupts(cpu);
 }

@@ -590,7 +590,10 @@ void x86_interrupt_return(X86Cpu *cpu, unsigned bytes, uint64_t next_eip)
     bool alone = cpu->mode & TCG_MODE_ONE;
 
     /* Even if the instruction faults (SDM 3, 6.7.1). */
-    cpu->nmi_blocked = false;
+    if (cpu->nmi_blocked) {
+        cpu->nmi_blocked = false;
+        x86_release_nmi(cpu);
+    }
     if (!(cpu->cr0 & CR0_PE) || (cpu->eflags & EFLAGS_VM)) {
         iret_real(cpu, bytes);
     } else if (cpu->eflags & EFLAGS_NT) {

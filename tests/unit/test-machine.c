@@ -619,7 +619,7 @@ static int count_acknowledges(void *opaque)
     return ++*(int *)opaque;
 }
 
-/* Events wait in order, are taken by kind, joined only with the last, and dropped by a reset. */
+/* Events wait in order, are taken by kind, joined only with the last or counted, and dropped by a reset. */
 static void test_events(void)
 {
     enum { INIT, SIPI, NMI };
@@ -640,6 +640,15 @@ static void test_events(void)
     g_assert_true(vcpu_take_event(vcpu, 7, &event) && event.kind == SIPI && event.data == 9);
     g_assert_true(vcpu_take_event(vcpu, 7, &event) && event.kind == INIT);
     g_assert_cmphex(atomic_load(&vcpu->events), ==, 0);
+    for (unsigned i = 0; i < 4; i++) {
+        vcpu_post_counted_event(vcpu, NMI, 3);
+    }
+    vcpu_post_event(vcpu, INIT, 0);
+    vcpu_limit_events(vcpu, NMI, 2);
+    g_assert_true(vcpu_take_event(vcpu, 1 << NMI, &event) &&
+                  vcpu_take_event(vcpu, 1 << NMI, &event));
+    g_assert_false(vcpu_take_event(vcpu, 1 << NMI, &event));
+    g_assert_true(vcpu_take_event(vcpu, 7, &event) && event.kind == INIT);
     for (unsigned i = 0; i < 100; i++) {
         vcpu_post_event(vcpu, SIPI, i);
     }

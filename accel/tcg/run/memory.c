@@ -48,6 +48,9 @@ static uint8_t *translate(TcgVcpu *tv, uint64_t guest_virt, unsigned size, TcgAc
         trap_access(tv, guest_virt, *guest_phys, size, access, flags);
     }
     if (!walk->host || (access == TCG_WRITE && !walk->writable)) {
+        if (access == TCG_WRITE && walk->at_once) {
+            watch_before_interrupt(tv);
+        }
         return NULL;
     }
     if (access == TCG_WRITE) {

@@ -77,6 +77,7 @@ typedef struct {
     uint8_t *host;              /* NULL: neither RAM nor ROM that is read directly */
     TcgMapping mapping;         /* size_bits 0: unused */
     bool writable;              /* stores reach host without more ado */
+    bool at_once;               /* stores reach a device that may interrupt at once */
 } TcgWalkEntry;
 
 /* PROTECT: no more write tags for the `arg` bytes of RAM from offset `guest_virt` on. */
@@ -315,9 +316,11 @@ bool watch_is_code(TcgVcpu *tv, const uint8_t *host);
 void watch_before_store(TcgVcpu *tv, const uint8_t *host, unsigned size);
 
 /*
- * With -icount, before the running instruction reaches a device: it is one that is done on its own, so that what the device
- * raises comes right behind it, whatever else would have been in its unit. Unwinds when it must be done again like that.
+ * Before the running instruction may interrupt: it is one that is done on its own, so that what it raises comes right behind it,
+ * whatever else would have been in its unit. Unwinds when it must be done again like that.
  */
+void watch_before_interrupt(TcgVcpu *tv);
+/* The same, before it reaches a device, with -icount. */
 void watch_before_device(TcgVcpu *tv);
 
 /* memory.c: slow paths. */

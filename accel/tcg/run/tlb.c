@@ -515,6 +515,13 @@ uint8_t *tlb_host_page(TcgVcpu *tv, uint64_t guest_phys, bool *writable)
     return region->host + range->offset + (guest_phys - range->start);
 }
 
+static bool interrupts_at_once(TcgVcpu *tv, uint64_t guest_phys)
+{
+    const MemoryRange *range = address_space_find(tv->vcpu->memory, guest_phys);
+
+    return range && range->region->kind == MEMORY_IO && range->region->ops->at_once;
+}
+
 static bool allows(const TcgMapping *mapping, TcgAccess access)
 {
     return access == TCG_READ    ? mapping->read
@@ -579,5 +586,6 @@ const TcgWalkEntry *tlb_walk(TcgVcpu *tv, TcgContext *context, uint64_t guest_vi
                                  mapping.global ? tv->global_generation : *key_generation(tv, key),
                              .mapping = mapping };
     entry->host = tlb_host_page(tv, mapping.guest_phys & TCG_PAGE_MASK, &entry->writable);
+    entry->at_once = !entry->host && interrupts_at_once(tv, mapping.guest_phys);
     return entry;
 }

@@ -207,10 +207,17 @@ static _Noreturn void do_alone(TcgVcpu *tv)
     tcg_unwind(tv->env);
 }
 
+void watch_before_interrupt(TcgVcpu *tv)
+{
+    if (!runs_alone(tv) && trap_can_undo(tv)) {
+        do_alone(tv);
+    }
+}
+
 void watch_before_device(TcgVcpu *tv)
 {
-    if (tv->run->limited && !runs_alone(tv) && trap_can_undo(tv)) {
-        do_alone(tv);
+    if (tv->run->limited) {
+        watch_before_interrupt(tv);
     }
 }
 
