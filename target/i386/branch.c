@@ -125,17 +125,17 @@ void x86_jcxz(X86Translator *t)
 static void loop(X86Translator *t, int condition)
 {
     unsigned bytes = t->insn.address_bytes;
-    IrRef left = ir_op2i(t->unit, IR_OP_sub, IR_I64, count_register(t), 1), both;
+    IrRef left = ir_op2i(t->unit, IR_OP_sub, IR_I64, count_register(t), 1), taken;
 
-    left = x86_zext(t, bytes, left);
-    x86_set_reg(t, X86_RCX, bytes, x86_from64(t, bytes, left));
+    left = taken = x86_zext(t, bytes, left);
     if (condition >= 0) {
         /* Both hold: a select of the counter or 0. */
-        both = ir_sel(t->unit, IR_I64, (IrCond)condition, x86_get_flags(t), left,
-                      ir_const(t->unit, IR_I64, 0));
-        left = both;
+        taken = ir_sel(t->unit, IR_I64, (IrCond)condition, x86_get_flags(t), left,
+                       ir_const(t->unit, IR_I64, 0));
     }
-    x86_branch_if(t, IR_NE, is_zero(t, left), t->insn.operands[0].imm);
+    x86_check_jump_if(t, IR_NE, is_zero(t, taken), t->insn.operands[0].imm);
+    x86_set_reg(t, X86_RCX, bytes, x86_from64(t, bytes, left));
+    x86_branch_if(t, IR_NE, is_zero(t, taken), t->insn.operands[0].imm);
 }
 
 X86(loopne, "E0", "Jb", "f64")

@@ -566,6 +566,15 @@ bool x86_check_crossing(TcgState *env, uint64_t first, uint64_t second, TcgAcces
                                    walk_access(cpu, second, access, flags, true, &mapping));
 }
 
+/* So near to the end of the canonical addresses that a relative branch may lead over it. */
+static bool is_near_end(const X86Cpu *cpu, uint64_t address)
+{
+    const uint64_t reach = UINT64_C(1) << 32;
+    uint64_t end = UINT64_C(1) << (cpu->cr4 & CR4_LA57 ? 56 : 47);
+
+    return x86_long_mode(cpu) && (end - address <= reach || address + end < reach);
+}
+
 bool x86_walk(TcgState *env, uint64_t guest_virt, unsigned size, TcgAccess access, unsigned flags,
               TcgMapping *mapping)
 {
@@ -578,6 +587,7 @@ bool x86_walk(TcgState *env, uint64_t guest_virt, unsigned size, TcgAccess acces
     if (!walk_access(cpu, guest_virt, access, flags, false, mapping)) {
         return false;
     }
+    mapping->guarded = is_near_end(cpu, guest_virt);
     /* Of fetches, too: an access would find the page known by them. */
     if ((cpu->dr[7] & 0xff) && is_watched(cpu, guest_virt)) {
         mapping->uncached = true;

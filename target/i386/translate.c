@@ -149,16 +149,62 @@ void x86_check_target(X86Translator *t, IrRef eip)
     }
 }
 
+/* Over the end of the canonical addresses. Code within a branch's reach of it is guarded. */
+static bool may_cross_end(const X86Translator *t, int64_t displacement)
+{
+    int64_t target = t->next + displacement;
+
+    return x86_is_code64(t) && (t->mode & TCG_MODE_GUARDED) &&
+           (target < 0 || target >= TCG_PAGE_SIZE);
+}
+
+static void helper_cross_end(TcgState *env, uint64_t a, uint64_t b)
+{
+    x86_fault(x86_cpu_of_env(env), X86_GP, 0);
+}
+X86_HELPER(cross_end, IR_VOID, X86_HELPER_FAULTING, IR_I64, IR_I64);
+
+/* Of guarded code: the bits of its address that a branch changes tell. 47 is the one, or with addresses of 57 bits goes with it. */
+static IrRef crossing(X86Translator *t, int64_t displacement)
+{
+    IrRef changed = ir_op2(t->unit, IR_OP_xor, IR_I64, ir_pc(t->unit, t->offset),
+                           ir_pc(t->unit, t->next + displacement));
+
+    return ir_op2i(t->unit, IR_OP_and, IR_I64, changed, INT64_C(1) << 47);
+}
+
+static void check_crossing(X86Translator *t, IrRef crosses)
+{
+    x86_call_if(t, IR_NE, ir_flags(t->unit, IR_OP_andf, IR_I64, 3, 0, crosses, crosses, 0),
+                &call_cross_end, crosses, crosses);
+}
+
 void x86_check_jump(X86Translator *t, int64_t displacement)
 {
-    if (!is_unlimited(t, t->insn.operand_bytes)) {
+    if (may_cross_end(t, displacement)) {
+        check_crossing(t, crossing(t, displacement));
+    } else if (!is_unlimited(t, t->insn.operand_bytes)) {
         x86_check_target(t, target_eip(t, displacement));
+    }
+}
+
+void x86_check_jump_if(X86Translator *t, IrCond cond, IrRef flags, int64_t displacement)
+{
+    IrRef zero = ir_const(t->unit, IR_I64, 0);
+
+    if (may_cross_end(t, displacement)) {
+        check_crossing(t, ir_sel(t->unit, IR_I64, cond, flags, crossing(t, displacement), zero));
+    } else if (!is_unlimited(t, t->insn.operand_bytes)) {
+        x86_check_target(t,
+                         ir_sel(t->unit, IR_I64, cond, flags, target_eip(t, displacement), zero));
     }
 }
 
 static void check_displacement(X86Translator *t, int64_t displacement)
 {
-    if (!is_unlimited(t, t->insn.operand_bytes)) {
+    if (may_cross_end(t, displacement)) {
+        check_crossing(t, crossing(t, displacement));
+    } else if (!is_unlimited(t, t->insn.operand_bytes)) {
         check_branch(t, target_eip(t, displacement), t->insn.operand_bytes);
     }
 }
@@ -185,7 +231,8 @@ void x86_branch_if(X86Translator *t, IrCond cond, IrRef flags, int64_t displacem
     int64_t target = t->next + displacement;
 
     t->side_exits++;
-    if (is_unlimited(t, t->insn.operand_bytes) && !ir_goes_round(t->unit, target, t->max_insns)) {
+    if (is_unlimited(t, t->insn.operand_bytes) && !may_cross_end(t, displacement) &&
+        !ir_goes_round(t->unit, target, t->max_insns)) {
         ir_exit_if(t->unit, cond, flags, target);
     } else {
         ir_exit_if(t->unit, ir_cond_invert(cond), flags, t->next);

@@ -156,8 +156,10 @@ uint64_t x86_compare_and_swap(void *place, unsigned size, uint64_t expected, uin
 void x86_goto(X86Translator *t, int64_t page_offset);
 /* A relative branch by displacement from the next instruction; checks the limit where there is one. */
 void x86_jump(X86Translator *t, int64_t displacement);
-/* Raises #GP when the target is beyond CS's limit: for CALL, which has not pushed anything then. */
+/* Raises #GP when the target is beyond CS's limit or the canonical addresses: for CALL, which has not pushed anything then. */
 void x86_check_jump(X86Translator *t, int64_t displacement);
+/* The same when the branch is taken: for LOOP, which has not counted. */
+void x86_check_jump_if(X86Translator *t, IrCond cond, IrRef flags, int64_t displacement);
 void x86_check_target(X86Translator *t, IrRef eip);
 /* Jumps that loops end with: where they lead to the unit's start, it may go on with another round. */
 void x86_branch(X86Translator *t, int64_t displacement);

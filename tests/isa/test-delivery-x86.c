@@ -5,7 +5,6 @@
  */
 #include "base/bits.h"
 #include "target/i386/control.h"
-#include "target/i386/x87.h"
 #include "tests/isa/rig-x86.h"
 
 enum {
@@ -374,11 +373,11 @@ static void test_watched_code(void)
 }
 
 /* The table's gates of these have stacks of their own, by which the handler's tells them apart. */
-enum { IST_SS = 1, IST_GP, IST_PF, IST_UD, IST_MF };
+enum { IST_SS = 1, IST_GP, IST_PF, IST_UD };
 
 static void set_gates(X86Rig *rig)
 {
-    static const uint8_t vectors[] = { X86_SS_FAULT, X86_GP, X86_PF, X86_UD, X86_MF };
+    static const uint8_t vectors[] = { X86_SS_FAULT, X86_GP, X86_PF, X86_UD };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(vectors); i++) {
         store_le64(rig->ram + IDT + 16 * vectors[i],
@@ -397,8 +396,6 @@ static X86Vector delivered(const X86Rig *rig)
         return X86_PF;
     case IST_UD:
         return X86_UD;
-    case IST_MF:
-        return X86_MF;
     default:
         return 0;
     }
@@ -407,169 +404,6 @@ static X86Vector delivered(const X86Rig *rig)
 static uint64_t error_code(const X86Rig *rig)
 {
     return load_le64(rig->ram + load_le64(rig->ram + SEEN));
-}
-
-/* Addresses that are not canonical: #SS when RSP or RBP is the base, unless FS or GS is the segment, and for the stack's own. */
-static void test_not_canonical(void)
-{
-    static const struct {
-        uint8_t code[5];
-        X86Vector vector;
-    } cases[] = {
-        { { 0x8b, 0x03 }, X86_GP },                /* mov eax, [rbx] */
-        { { 0x89, 0x45, 0 }, X86_SS_FAULT },       /* mov [rbp], eax */
-        { { 0x3e, 0x8b, 0x45, 0 }, X86_SS_FAULT }, /* mov eax, ds:[rbp] */
-        { { 0x36, 0x8b, 0x03 }, X86_GP },          /* mov eax, ss:[rbx] */
-        { { 0x64, 0x8b, 0x45, 0 }, X86_GP },       /* mov eax, fs:[rbp] */
-        { { 0x8b, 0x04, 0x2b }, X86_GP },          /* mov eax, [rbx + rbp] */
-        { { 0x8b, 0x04, 0x24 }, X86_SS_FAULT },    /* mov eax, [rsp] */
-        { { 0x01, 0x45, 0 }, X86_SS_FAULT },       /* add [rbp], eax */
-        { { 0x0f, 0x10, 0x45, 0 }, X86_SS_FAULT }, /* movups xmm0, [rbp] */
-        { { 0xdd, 0x45, 0 }, X86_SS_FAULT },       /* fld qword [rbp] */
-        { { 0x0f, 0xae, 0x45, 0 }, X86_SS_FAULT }, /* fxsave [rbp] */
-        { { 0x0f, 0xc7, 0x4d, 0 }, X86_SS_FAULT }, /* cmpxchg8b [rbp] */
-        { { 0xa5 }, X86_GP },                      /* movsd */
-        { { 0x50 }, X86_SS_FAULT },                /* push rax */
-        { { 0x58 }, X86_SS_FAULT },                /* pop rax */
-        { { 0xff, 0x33 }, X86_GP },                /* push [rbx] */
-        { { 0xe8, 0, 0, 0, 0 }, X86_SS_FAULT },    /* call */
-        { { 0xc3 }, X86_SS_FAULT },                /* ret */
-        { { 0xc9 }, X86_SS_FAULT },                /* leave */
-        { { 0x9c }, X86_SS_FAULT },                /* pushf */
-        { { 0x9d }, X86_SS_FAULT },                /* popf */
-        { { 0xcb }, X86_SS_FAULT },                /* retf */
-        { { 0xcf }, X86_SS_FAULT },                /* iret */
-        { { 0x0f, 0xa1 }, X86_SS_FAULT },          /* pop fs */
-        { { 0xc8, 0, 0, 0 }, X86_SS_FAULT },       /* enter */
-        { { 0x0f, 0x0b }, X86_UD }, /* its gate has a stack: nothing is pushed through RSP */
-    };
-
-    for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
-        X86Rig rig;
-
-        prepare(&rig);
-        set_gates(&rig);
-        memcpy(rig.ram + CODE, cases[i].code, sizeof cases[i].code);
-        rig.cpu->gpr[X86_RBX] = rig.cpu->gpr[X86_RBP] = rig.cpu->gpr[X86_RSP] = UINT64_C(1) << 60;
-        rig.cpu->gpr[X86_RSI] = rig.cpu->gpr[X86_RDI] = UINT64_C(1) << 60;
-        x86_rig_run(&rig, CODE);
-        g_test_message("%02x %02x", cases[i].code[0], cases[i].code[1]);
-        g_assert_cmpuint(delivered(&rig), ==, cases[i].vector);
-        x86_rig_close(&rig);
-    }
-}
-
-/* An x87 exception that is pending comes before what the next instruction's operand raises; those that do not wait leave it pending. */
-static void test_pending_x87(void)
-{
-    static const struct {
-        uint8_t code[3];
-        X86Vector vector;
-    } cases[] = {
-        { { 0xd9, 0x2b }, X86_MF },       /* fldcw [rbx] */
-        { { 0xd9, 0x3b }, X86_GP },       /* fnstcw [rbx] */
-        { { 0xd9, 0x23 }, X86_MF },       /* fldenv [rbx] */
-        { { 0xd9, 0x33 }, X86_GP },       /* fnstenv [rbx] */
-        { { 0xdd, 0x23 }, X86_MF },       /* frstor [rbx] */
-        { { 0xdd, 0x33 }, X86_GP },       /* fnsave [rbx] */
-        { { 0xdd, 0x3b }, X86_GP },       /* fnstsw [rbx] */
-        { { 0xdd, 0x03 }, X86_MF },       /* fld qword [rbx] */
-        { { 0xdd, 0x1b }, X86_MF },       /* fstp qword [rbx] */
-        { { 0xda, 0x03 }, X86_MF },       /* fiadd dword [rbx] */
-        { { 0xdf, 0x23 }, X86_MF },       /* fbld [rbx] */
-        { { 0x0f, 0x6f, 0x03 }, X86_MF }, /* movq mm0, [rbx] */
-        { { 0x0f, 0xae, 0x03 }, X86_GP }, /* fxsave [rbx] */
-        { { 0x0f, 0x10, 0x03 }, X86_GP }, /* movups xmm0, [rbx] */
-    };
-
-    for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
-        X86Rig rig;
-
-        prepare(&rig);
-        set_gates(&rig);
-        memcpy(rig.ram + CODE, cases[i].code, sizeof cases[i].code);
-        rig.cpu->cr0 |= CR0_NE | CR0_MP;
-        rig.cpu->cr4 |= CR4_OSFXSR;
-        rig.cpu->x87.status = 0x8084;
-        x87_set_control_word(rig.cpu, 0x37b);
-        rig.cpu->gpr[X86_RBX] = UINT64_C(1) << 60;
-        x86_update_mode(rig.cpu);
-        x86_rig_run(&rig, CODE);
-        g_test_message("%02x %02x", cases[i].code[0], cases[i].code[1]);
-        g_assert_cmpuint(delivered(&rig), ==, cases[i].vector);
-        x86_rig_close(&rig);
-    }
-}
-
-/*
- * Near branches to addresses that are not canonical fault where they are, as if they had not begun, but for the return address
- * below RSP; units of one instruction as well.
- */
-static void test_branches_to_nowhere(void)
-{
-    enum { TARGET = SEEN + 0x100 };
-    static const uint8_t cases[][4] = {
-        { 0xff, 0xe3 },       /* jmp rbx */
-        { 0xff, 0x21 },       /* jmp [rcx] */
-        { 0xff, 0xd3 },       /* call rbx */
-        { 0xff, 0x11 },       /* call [rcx] */
-        { 0xff, 0x14, 0x24 }, /* call [rsp] */
-        { 0xc3 },             /* ret */
-        { 0xf3, 0xc3 },       /* repz ret */
-        { 0xc2, 0x10, 0x80 }, /* ret 0x8010 */
-        { 0xc2, 0xff, 0xff }, /* ret 0xffff */
-    };
-    static const uint64_t targets[] = { UINT64_C(0x800000000000), UINT64_C(0xffff7fffffffffff),
-                                        UINT64_C(0x4141414141414141), UINT64_C(1) << 63 };
-
-    for (unsigned i = 0; i < 2 * G_N_ELEMENTS(cases) * G_N_ELEMENTS(targets); i++) {
-        uint64_t target = targets[i / 2 % G_N_ELEMENTS(targets)];
-        const uint8_t *frame;
-        X86Rig rig;
-
-        prepare(&rig);
-        set_gates(&rig);
-        memcpy(rig.ram + CODE + 5, cases[i / 2 / G_N_ELEMENTS(targets)], 4);
-        memset(rig.ram + CODE, 0x90, 5);
-        store_le64(rig.ram + TARGET, target);
-        store_le64(rig.ram + STACK, target);
-        rig.cpu->gpr[X86_RBX] = target;
-        rig.cpu->gpr[X86_RCX] = TARGET;
-        rig.cpu->eflags |= i % 2 ? EFLAGS_RF : 0; /* which makes a unit of each instruction */
-        x86_rig_run(&rig, CODE + (i % 2 ? 5 : 0));
-        g_test_message("case %u: %02x %02x", i, rig.ram[CODE + 5], rig.ram[CODE + 6]);
-        g_assert_cmpuint(delivered(&rig), ==, X86_GP);
-        frame = rig.ram + load_le64(rig.ram + SEEN);
-        g_assert_cmphex(load_le64(frame), ==, 0);
-        g_assert_cmphex(load_le64(frame + 8), ==, CODE + 5);
-        g_assert_cmphex(load_le64(frame + 32), ==, STACK);
-        x86_rig_close(&rig);
-    }
-}
-
-/* The same return, from a function that has returned to its callers before: neither a prediction nor a cache lets it pass. */
-static void test_return_to_nowhere(void)
-{
-    /* f: test ecx, ecx; jnz over; mov [rsp], rbx; over: ret */
-    static const uint8_t function[] = { 0x85, 0xc9, 0x75, 4, 0x48, 0x89, 0x1c, 0x24, 0xc3 };
-    /* mov ecx, 100; again: dec ecx; call f; jmp again */
-    static const uint8_t code[] = { 0xb9, 100,  0,    0, 0, 0xff, 0xc9,
-                                    0xe8, 0xf4, 0x00, 0, 0, 0xeb, 0xf7 };
-    enum { FUNCTION = CODE + 0x100 };
-    const uint8_t *frame;
-    X86Rig rig;
-
-    prepare(&rig);
-    set_gates(&rig);
-    memcpy(rig.ram + CODE, code, sizeof code);
-    memcpy(rig.ram + FUNCTION, function, sizeof function);
-    rig.cpu->gpr[X86_RBX] = UINT64_C(1) << 60;
-    x86_rig_run(&rig, CODE);
-    g_assert_cmpuint(delivered(&rig), ==, X86_GP);
-    frame = rig.ram + load_le64(rig.ram + SEEN);
-    g_assert_cmphex(load_le64(frame + 8), ==, FUNCTION + sizeof function - 1);
-    g_assert_cmphex(load_le64(frame + 32), ==, STACK - 8);
-    x86_rig_close(&rig);
 }
 
 /* A stack that is the user's: with EFLAGS.AC set SMAP lets supervisor mode's exceptions push to it, but not those of user mode. */
@@ -806,10 +640,6 @@ int main(int argc, char **argv)
     g_test_add_func("/delivery-x86/msrs", test_msrs);
     g_test_add_func("/delivery-x86/sysret", test_sysret);
     g_test_add_func("/delivery-x86/watched-code", test_watched_code);
-    g_test_add_func("/delivery-x86/not-canonical", test_not_canonical);
-    g_test_add_func("/delivery-x86/pending-x87", test_pending_x87);
-    g_test_add_func("/delivery-x86/branches-to-nowhere", test_branches_to_nowhere);
-    g_test_add_func("/delivery-x86/return-to-nowhere", test_return_to_nowhere);
     g_test_add_func("/delivery-x86/alignment", test_alignment);
     g_test_add_func("/delivery-x86/frames-under-smap", test_frames_under_smap);
     g_test_add_func("/delivery-x86/wide-descriptors", test_wide_descriptors);

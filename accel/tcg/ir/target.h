@@ -15,13 +15,13 @@ typedef struct {
     bool read, write, execute;  /* what may be done without another walk (for the context asked) */
     bool global;                /* valid for all ASIDs */
     bool device;                /* device memory type: unaligned accesses fault */
-    bool guarded;               /* indirect jumps to it are checked (BTI, IBT): see check_landing */
+    bool guarded;               /* branches there are checked (BTI; the end of x86's addresses): TCG_MODE_GUARDED, check_landing */
     bool uncached;              /* ask again for each access (a watchpoint is near) */
 } TcgMapping;
 
 /*
  * Mode keys: the lower 56 bits are the target's, the others the run time's. GUARDED is set for translate when the
- * code lies in a page whose indirect landings are checked (TcgMapping.guarded). Targets do not return it from mode().
+ * code lies in a page whose branches are checked (TcgMapping.guarded). Targets do not return it from mode().
  */
 #define TCG_MODE_GUARDED (UINT64_C(1) << 63)
 /* From mode(): each instruction is a unit of its own, and insn_done is called behind it. Never linked. */
