@@ -149,11 +149,12 @@ void x86_update_mode(X86Cpu *cpu)
     mode |= if_set(cpu->cpl <= iopl, X86_MODE_IOPL);
     mode |= if_set(cpu->eflags & EFLAGS_TF, X86_MODE_TF);
     mode |= if_set(cpu->shadow, X86_MODE_SHADOW);
+    mode |= if_set(cpu->debugctl & DEBUGCTL_LBR, X86_MODE_RECORDS);
     mode |= if_set(cpu->svm.guest, X86_MODE_SVM_GUEST);
     mode |=
         if_set((cpu->cr0 & CR0_AM) && (cpu->eflags & EFLAGS_AC) && cpu->cpl == 3, X86_MODE_ALIGN);
     if (cpu->shadow || (cpu->eflags & (EFLAGS_TF | EFLAGS_RF)) || cpu->pending_debug ||
-        cpu->alone) {
+        cpu->alone || (cpu->debugctl & DEBUGCTL_LBR)) {
         mode |= TCG_MODE_ONE;
     }
     if (x86_instruction_breaks(cpu) && !(cpu->eflags & EFLAGS_RF)) {

@@ -83,6 +83,7 @@ enum {
 #define X86_MODE_INSTRUCTION_BREAKS X86_MODE(31) /* DR7 has an enabled instruction breakpoint */
 #define X86_MODE_CODE_ODD X86_MODE(32)      /* near the end of CS's limit: each instruction is checked */
 #define X86_MODE_X87_TRAPS X86_MODE(34)     /* the x87's control word masks not all exceptions */
+#define X86_MODE_RECORDS X86_MODE(35)       /* DebugCtl.LBR: one instruction a unit; branches are recorded */
 #define X86_MODE_SVM_GUEST X86_MODE(33)     /* between VMRUN and #VMEXIT: instructions may be intercepted */
 
 /* EFLAGS. */
@@ -155,6 +156,7 @@ enum {
 #define DR6_FIXED UINT64_C(0xffff0ff0)
 #define DR7_GD UINT64_C(0x2000)
 #define DR7_FIXED UINT64_C(0x400)
+#define DEBUGCTL_LBR UINT64_C(1)
 #define DEBUGCTL_BTF UINT64_C(2)
 
 #define XCR0_X87 UINT64_C(0x1)
@@ -256,6 +258,7 @@ typedef struct {
     bool guest;                /* between VMRUN and #VMEXIT */
     bool gif;                  /* the global interrupt flag */
     bool nested_paging;
+    bool own_branches;         /* the guest has recording of its own */
     bool host_if;              /* the host's EFLAGS.IF */
     uint32_t asid;             /* 0: the host */
     uint32_t intercepts[X86_SVM_INTERCEPT_WORDS]; /* a bit per exit code */
@@ -286,6 +289,7 @@ typedef struct X86Cpu {
     uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
     uint64_t pat, tsc_offset, misc_enable, smbase, debugctl, xss;
     uint64_t mtrr_default, mtrr_fixed[11], mtrr_variable[16]; /* base and mask in turns */
+    uint64_t last_branch[4];   /* from and to; the same of the last one before an exception or interrupt */
     uint64_t mcg_status, mcg_control, mc_banks[10 * 4];
     uint64_t pdpte[4];         /* PAE paging: as loaded with CR3 */
     uint64_t tsc_adjust, spec_ctrl, syscfg, hwcr;

@@ -408,6 +408,19 @@ static void deliver(const Event *e)
     }
 }
 
+/* Recording of transfers of control (APM 2, 13.1.6): an event's, and before it the branch that came last. */
+static void record_event(const Event *e)
+{
+    X86Cpu *cpu = e->cpu;
+
+    if (cpu->debugctl & DEBUGCTL_LBR) {
+        cpu->last_branch[2] = cpu->last_branch[0];
+        cpu->last_branch[3] = cpu->last_branch[1];
+        cpu->last_branch[0] = e->eip;
+        cpu->last_branch[1] = x86_eip(cpu);
+    }
+}
+
 /*
  * A fault while an event is being delivered takes the event's place: it is delivered in here, deeper, and then unwinds
  * to the outer delivery, which is over with that. State changes only when nothing can fault any more.
@@ -419,6 +432,7 @@ static void deliver_or_unwind(const Event *e)
     e->cpu->tcg.unwind = &unwind;
     if (setjmp(unwind) == 0) {
         deliver(e);
+        record_event(e);
     }
 }
 
@@ -517,7 +531,7 @@ static void take(X86Cpu *cpu, unsigned vector, Cause cause, uint32_t error_code,
                       .eip = eip };
 
     if (vector == X86_DB && cause != BY_INT_N) {
-        cpu->debugctl &= ~DEBUGCTL_BTF;
+        cpu->debugctl &= ~(DEBUGCTL_BTF | DEBUGCTL_LBR);
     }
     take_event_now(&e);
 }
@@ -708,12 +722,26 @@ bool x86_prepare_pc(TcgState *env)
     return true;
 }
 
-/* With BTF, TF traps behind what leads elsewhere (SDM 3, 18.4.3; APM 2, 13.1.1). */
-static bool is_step(X86Cpu *cpu)
+/* Whether the instruction has led elsewhere. A branch to what follows it, or to itself, is not told apart. */
+static bool has_branched(const X86Cpu *cpu)
 {
     uint64_t pc = tcg_pc(&cpu->tcg);
 
-    return !(cpu->debugctl & DEBUGCTL_BTF) || (pc != cpu->step_next && pc != cpu->step_from);
+    return pc != cpu->step_next && pc != cpu->step_from;
+}
+
+/* With BTF, TF traps behind branches (SDM 3, 18.4.3; APM 2, 13.1.1). */
+static bool is_step(const X86Cpu *cpu)
+{
+    return !(cpu->debugctl & DEBUGCTL_BTF) || has_branched(cpu);
+}
+
+static void record_branch(X86Cpu *cpu)
+{
+    if ((cpu->debugctl & DEBUGCTL_LBR) && has_branched(cpu)) {
+        cpu->last_branch[0] = cpu->step_from - cpu->seg[X86_CS].base;
+        cpu->last_branch[1] = x86_eip(cpu);
+    }
 }
 
 void x86_insn_done(TcgState *env, uint64_t mode)
@@ -722,6 +750,9 @@ void x86_insn_done(TcgState *env, uint64_t mode)
     uint64_t traps = cpu->pending_debug & 0xf;
     bool step = (mode & X86_MODE_TF) && !cpu->step_settled && is_step(cpu);
 
+    if (mode & X86_MODE_RECORDS) {
+        record_branch(cpu);
+    }
     cpu->step_settled = false;
     if (cpu->alone) {
         cpu->alone = false;

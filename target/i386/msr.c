@@ -204,6 +204,13 @@ static bool check_debugctl(const X86Cpu *cpu, unsigned n, uint64_t value)
     return !(value & ~UINT64_C(3)) || (x86_vendor_is_amd(cpu) && !(value & ~UINT64_C(0x3f)));
 }
 
+static bool write_debugctl(X86Cpu *cpu, uint64_t value)
+{
+    cpu->debugctl = value;
+    x86_update_mode(cpu);
+    return true;
+}
+
 /* TSC_AUX, SFMASK: the upper half is reserved; AMD ignores it. */
 static bool check_upper_half(const X86Cpu *cpu, unsigned n, uint64_t value)
 {
@@ -372,8 +379,8 @@ static const Msr msrs[] = {
     { 0x0000019a, 1, 0, NONE, 0, ALL, true, read_zero, write_nothing },  /* CLOCK_MODULATION */
     { 0x0000019b, 2, 0, NONE, 0, ALL, true, read_zero, write_nothing },  /* thermal */
     { 0x000001a0, 1, AT(misc_enable), NONE, 1, MISC_ENABLE_WRITABLE, true, NULL, NULL },
-    { 0x000001d9, 1, AT(debugctl), NONE, 0, 3, true, NULL, NULL, check_debugctl },
-    { 0x000001db, 4, 0, NONE, 0, ALL, false, read_zero, write_nothing }, /* last branch, last exception: from, to */
+    { 0x000001d9, 1, AT(debugctl), NONE, 0, 3, true, NULL, write_debugctl, check_debugctl },
+    { 0x000001db, 4, AT(last_branch[0]), NONE, 0, ALL, false, NULL, write_nothing },
     { 0x00000200, 16, AT(mtrr_variable), X86_FEATURE_MTRR, 0, ALL, false, NULL, NULL, check_mtrr_variable },
     { 0x00000250, 1, AT(mtrr_fixed[0]), X86_FEATURE_MTRR, 0, ALL, false, NULL, NULL, check_mtrr_fixed },
     { 0x00000258, 2, AT(mtrr_fixed[1]), X86_FEATURE_MTRR, 0, ALL, false, NULL, NULL, check_mtrr_fixed },

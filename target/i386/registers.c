@@ -358,15 +358,25 @@ static void set_linear_pc(void *instance, uint64_t value)
 }
 
 static const StateField svm_fields[] = {
-    STATE(X86Svm, guest),         STATE(X86Svm, gif),
-    STATE(X86Svm, nested_paging), STATE(X86Svm, host_if),
-    STATE(X86Svm, asid),          STATE(X86Svm, intercepts),
-    STATE(X86Svm, vmcb),          STATE(X86Svm, hsave),
-    STATE(X86Svm, vm_cr),         STATE(X86Svm, io_map),
-    STATE(X86Svm, msr_map),       STATE(X86Svm, tsc_offset),
-    STATE(X86Svm, nested_cr3),    STATE(X86Svm, host_cr4),
-    STATE(X86Svm, host_efer),     STATE(X86Svm, virtual_interrupt),
-    STATE(X86Svm, event),         { 0 },
+    STATE(X86Svm, guest),
+    STATE(X86Svm, gif),
+    STATE(X86Svm, nested_paging),
+    STATE(X86Svm, host_if),
+    STATE(X86Svm, asid),
+    STATE(X86Svm, intercepts),
+    STATE(X86Svm, vmcb),
+    STATE(X86Svm, hsave),
+    STATE(X86Svm, vm_cr),
+    STATE(X86Svm, io_map),
+    STATE(X86Svm, msr_map),
+    STATE(X86Svm, tsc_offset),
+    STATE(X86Svm, nested_cr3),
+    STATE(X86Svm, host_cr4),
+    STATE(X86Svm, host_efer),
+    STATE(X86Svm, virtual_interrupt),
+    STATE(X86Svm, event),
+    STATE(X86Svm, own_branches),
+    { 0 },
 };
 
 const StateField x86_state[] = {
@@ -393,6 +403,7 @@ const StateField x86_state[] = {
     STATE(X86Cpu, mtrr_fixed),
     STATE(X86Cpu, mtrr_variable),
     STATE(X86Cpu, mc_banks),
+    STATE(X86Cpu, last_branch),
     STATE(X86Cpu, pdpte),
     STATE_MOST(X86Cpu, cpl, 3),
     STATE(X86Cpu, smm),

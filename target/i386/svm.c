@@ -25,6 +25,7 @@ enum {
     NESTED_ENABLE = 0x090,
     EVENT = 0x0a8,
     NESTED_CR3 = 0x0b0,
+    OWN_BRANCHES = 0x0b8,
     NEXT_RIP = 0x0c8,
     FETCHED_BYTES = 0x0d0,
 };
@@ -57,6 +58,8 @@ enum {
     SYSENTER_EIP = 0x638,
     CR2 = 0x640,
     GUEST_PAT = 0x668,
+    DEBUG_CONTROL = 0x670,
+    LAST_BRANCH = 0x678,
     VMCB_SIZE = 0x698,
 };
 
@@ -216,6 +219,19 @@ static void get_state(const Vmcb *vmcb, X86Cpu *cpu)
     }
 }
 
+/* Recording of branches, which host and guest share unless the VMCB says otherwise (APM 2, 15.23). */
+static void put_branches(Vmcb *vmcb, const X86Cpu *cpu)
+{
+    put(vmcb, DEBUG_CONTROL, 8, cpu->debugctl);
+    memcpy(vmcb->bytes + LAST_BRANCH, cpu->last_branch, sizeof cpu->last_branch);
+}
+
+static void get_branches(const Vmcb *vmcb, X86Cpu *cpu)
+{
+    cpu->debugctl = get(vmcb, DEBUG_CONTROL, 8) & (DEBUGCTL_LBR | DEBUGCTL_BTF);
+    memcpy(cpu->last_branch, vmcb->bytes + LAST_BRANCH, sizeof cpu->last_branch);
+}
+
 static void load_directory_pointers(X86Cpu *cpu)
 {
     if ((cpu->cr0 & CR0_PG) && (cpu->cr4 & CR4_PAE) && !x86_long_mode(cpu)) {
@@ -306,6 +322,7 @@ static void get_control(X86Cpu *cpu, const Vmcb *vmcb)
     svm->virtual_interrupt = get(vmcb, VIRTUAL_INTERRUPT, 8);
     svm->nested_paging = wants_nested_paging(cpu, vmcb);
     svm->nested_cr3 = get(vmcb, NESTED_CR3, 8);
+    svm->own_branches = x86_has(cpu, X86_FEATURE_LBRV) && (get(vmcb, OWN_BRANCHES, 8) & 1);
 }
 
 static void flush_as_told(X86Cpu *cpu, unsigned control)
@@ -353,6 +370,7 @@ void x86_svm_run(X86Cpu *cpu, uint64_t address, uint64_t next_eip)
     read_vmcb(cpu, cpu->svm.hsave, &host);
     put_state(&host, cpu, next_eip);
     put(&host, GUEST_PAT, 8, cpu->pat);
+    put_branches(&host, cpu);
     write_vmcb(cpu, cpu->svm.hsave, &host);
     cpu->svm.vmcb = address;
     cpu->svm.host_cr4 = cpu->cr4;
@@ -369,6 +387,9 @@ void x86_svm_run(X86Cpu *cpu, uint64_t address, uint64_t next_eip)
     if (cpu->svm.nested_paging) {
         cpu->pat = get(&vmcb, GUEST_PAT, 8);
     }
+    if (cpu->svm.own_branches) {
+        get_branches(&vmcb, cpu);
+    }
     load_directory_pointers(cpu);
     flush_as_told(cpu, (unsigned)get(&vmcb, TLB_CONTROL, 1));
     cpu->shadow = get(&vmcb, INTERRUPT_SHADOW, 8) & 1;
@@ -382,6 +403,7 @@ void x86_svm_run(X86Cpu *cpu, uint64_t address, uint64_t next_eip)
         cpu->shadow = 0;
         x86_inject_event(cpu, event, get(&vmcb, NEXT_RIP, 8));
     }
+    cpu->step_next = tcg_pc(&cpu->tcg); /* VMRUN is no branch */
     x86_update_mode(cpu);
     x86_request_exit(cpu);
 }
@@ -417,6 +439,9 @@ void x86_svm_exit(X86Cpu *cpu, int64_t code, uint64_t info1, uint64_t info2, uin
     if (cpu->svm.nested_paging) {
         put(&vmcb, GUEST_PAT, 8, cpu->pat);
     }
+    if (cpu->svm.own_branches) {
+        put_branches(&vmcb, cpu);
+    }
     write_vmcb(cpu, cpu->svm.vmcb, &vmcb);
     cpu->svm.guest = cpu->svm.gif = false;
     cpu->delivering = false;
@@ -432,6 +457,9 @@ void x86_svm_exit(X86Cpu *cpu, int64_t code, uint64_t info1, uint64_t info2, uin
     put(&host, DR6, 8, cpu->dr[6]);
     get_state(&host, cpu);
     cpu->pat = get(&host, GUEST_PAT, 8);
+    if (cpu->svm.own_branches) {
+        get_branches(&host, cpu);
+    }
     load_directory_pointers(cpu);
     x86_update_context(cpu);
     if (cpu->eflags & EFLAGS_TF) {

@@ -310,7 +310,7 @@ static void translate_instruction(X86Translator *t, X86DecodeResult result)
 {
     ir_begin_insn(t->unit, t->offset, t->insn.opcode);
     t->has_address = t->shadow = false;
-    if (t->mode & X86_MODE_TF) {
+    if (t->mode & (X86_MODE_TF | X86_MODE_RECORDS)) {
         x86_call(t, &call_begin_step, x86_const(t, 4, t->insn.length), 0, 0, 0);
     }
     check_end(t);

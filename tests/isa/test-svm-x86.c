@@ -649,6 +649,34 @@ static void test_guest_flags(void)
     }
 }
 
+/* Recording of branches is the host's and the guest's in common, or the guest has its own, in the VMCB. */
+static void test_branches(void)
+{
+    enum { OWN_BRANCHES = 0x0b8, DEBUG_CONTROL = 0x670, LAST_BRANCH = 0x678 };
+
+    for (unsigned own = 0; own < 2; own++) {
+        X86Rig rig;
+
+        open_rig(&rig);
+        set_field(&rig, OWN_BRANCHES, own);
+        set_field(&rig, DEBUG_CONTROL, own ? DEBUGCTL_LBR : 0);
+        set_field(&rig, LAST_BRANCH + 24, 7);
+        rig.cpu->debugctl = own ? DEBUGCTL_BTF : DEBUGCTL_LBR;
+        rig.cpu->last_branch[0] = 1;
+        rig.cpu->last_branch[3] = 4;
+        run(&rig, "\xeb\x01\x90\xf4", 4); /* jmp; nop; hlt */
+        g_assert_cmphex(rig.cpu->debugctl, ==, own ? DEBUGCTL_BTF : DEBUGCTL_LBR);
+        g_assert_cmphex(rig.cpu->last_branch[0], ==, own ? 1 : GUEST);
+        g_assert_cmphex(rig.cpu->last_branch[1], ==, own ? 0 : GUEST + 3);
+        g_assert_cmphex(rig.cpu->last_branch[3], ==, 4);
+        g_assert_cmphex(field(&rig, DEBUG_CONTROL), ==, own ? DEBUGCTL_LBR : 0);
+        g_assert_cmphex(field(&rig, LAST_BRANCH), ==, own ? GUEST : 0);
+        g_assert_cmphex(field(&rig, LAST_BRANCH + 8), ==, own ? GUEST + 3 : 0);
+        g_assert_cmphex(field(&rig, LAST_BRANCH + 24), ==, 7);
+        x86_rig_close(&rig);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -666,5 +694,6 @@ int main(int argc, char **argv)
     g_test_add_func("/svm-x86/steps", test_steps);
     g_test_add_func("/svm-x86/nested-errors", test_nested_errors);
     g_test_add_func("/svm-x86/guest-flags", test_guest_flags);
+    g_test_add_func("/svm-x86/branches", test_branches);
     return g_test_run();
 }

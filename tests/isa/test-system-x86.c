@@ -567,13 +567,13 @@ static void test_branch_steps(void)
 
         prepare(&rig);
         rig.cpu->eflags |= EFLAGS_TF;
-        rig.cpu->debugctl = branches ? DEBUGCTL_BTF | 1 : 1;
+        rig.cpu->debugctl = branches ? DEBUGCTL_BTF | 4 : 4;
         rig.cpu->gpr[X86_RDI] = 0x7000;
         rig.cpu->gpr[X86_RCX] = 3;
         g_assert_cmpuint(run(&rig, code, sizeof code), ==, X86_DB);
         g_assert_cmphex(load_le64(x86_rig_frame(&rig, CATCHER)), ==, CODE + (branches ? 10 : 1));
         g_assert_cmphex(rig.cpu->dr[6] & 0xe00f, ==, DR6_BS);
-        g_assert_cmphex(rig.cpu->debugctl, ==, 1);
+        g_assert_cmphex(rig.cpu->debugctl, ==, 4);
         x86_rig_close(&rig);
     }
 }
