@@ -13,6 +13,15 @@
 #define HWCR_MC_STATUS_WRITABLE  (UINT64_C(1) << 18)
 /* Fast strings, thermal control, SpeedStep, MONITOR, few CPUID leaves, no TPR messages, no NX: kept, without an effect. */
 #define MISC_ENABLE_WRITABLE UINT64_C(0x400c50009)
+/* Bits that no processor of Intel's has (SDM 4, tables of MSRs); those of some other model are ignored. */
+#define MISC_ENABLE_RESERVED UINT64_C(0xffffff1bfe22c020)
+/* Neither branch traces nor samples of events are stored. */
+#define MISC_ENABLE_ABSENT UINT64_C(0x1800)
+/* The time-stamp counter counts at the nominal frequency. */
+#define HWCR_TSC_FREQUENCY (UINT64_C(1) << 24)
+#define HWCR_SMM_LOCK      UINT64_C(1)
+/* Caches, FERR#, MONITOR, SMM cycles, machine checks, I/O configuration, TSC, boost, counters: kept, without an effect but for the one above. */
+#define HWCR_WRITABLE UINT64_C(0x6e366799)
 
 typedef bool MsrWrite(X86Cpu *cpu, uint64_t value);
 typedef uint64_t MsrRead(X86Cpu *cpu);
@@ -204,6 +213,28 @@ static bool check_debugctl(const X86Cpu *cpu, unsigned n, uint64_t value)
     return !(value & ~UINT64_C(3)) || (x86_vendor_is_amd(cpu) && !(value & ~UINT64_C(0x3f)));
 }
 
+static bool check_misc_enable(const X86Cpu *cpu, unsigned n, uint64_t value)
+{
+    return !(value & MISC_ENABLE_RESERVED) || !x86_vendor_is_intel(cpu);
+}
+
+static uint64_t read_misc_enable(X86Cpu *cpu)
+{
+    return cpu->misc_enable | (x86_vendor_is_intel(cpu) ? MISC_ENABLE_ABSENT : 0);
+}
+
+static uint64_t read_hwcr(X86Cpu *cpu)
+{
+    return cpu->hwcr | HWCR_TSC_FREQUENCY;
+}
+
+/* The lock stays. */
+static bool write_hwcr(X86Cpu *cpu, uint64_t value)
+{
+    cpu->hwcr = value | (cpu->hwcr & HWCR_SMM_LOCK);
+    return true;
+}
+
 static bool write_debugctl(X86Cpu *cpu, uint64_t value)
 {
     cpu->debugctl = value;
@@ -378,7 +409,7 @@ static const Msr msrs[] = {
     { 0x00000199, 1, 0, NONE, 0, ALL, true, read_zero, write_nothing },  /* PERF_CTL */
     { 0x0000019a, 1, 0, NONE, 0, ALL, true, read_zero, write_nothing },  /* CLOCK_MODULATION */
     { 0x0000019b, 2, 0, NONE, 0, ALL, true, read_zero, write_nothing },  /* thermal */
-    { 0x000001a0, 1, AT(misc_enable), NONE, 1, MISC_ENABLE_WRITABLE, true, NULL, NULL },
+    { 0x000001a0, 1, AT(misc_enable), NONE, 1, MISC_ENABLE_WRITABLE, true, read_misc_enable, NULL, check_misc_enable },
     { 0x000001d9, 1, AT(debugctl), NONE, 0, 3, true, NULL, write_debugctl, check_debugctl },
     { 0x000001db, 4, AT(last_branch[0]), NONE, 0, ALL, false, NULL, write_nothing },
     { 0x00000200, 16, AT(mtrr_variable), X86_FEATURE_MTRR, 0, ALL, false, NULL, NULL, check_mtrr_variable },
@@ -400,7 +431,7 @@ static const Msr msrs[] = {
     { 0xc0000103, 1, AT(tsc_aux), X86_FEATURE_RDTSCP, 0, ALL, false, NULL, write_tsc_aux, check_upper_half },
     { 0xc0010000, 8, 0, NONE, 0, ALL, true, read_zero, write_nothing },  /* PERFEVTSEL, PERFCTR (K7) */
     { 0xc0010010, 1, AT(syscfg), NONE, 0, ALL, true, NULL, NULL },
-    { 0xc0010015, 1, AT(hwcr), NONE, 0, ALL, true, NULL, NULL },
+    { 0xc0010015, 1, AT(hwcr), NONE, 0, HWCR_WRITABLE, true, read_hwcr, write_hwcr },
     { 0xc001001a, 1, 0, NONE, 0, ALL, true, read_zero, write_nothing },  /* TOP_MEM */
     { 0xc001001d, 1, 0, NONE, 0, ALL, true, read_zero, write_nothing },  /* TOP_MEM2 */
     { 0xc001001f, 1, 0, NONE, 0, ALL, true, read_zero, write_nothing },  /* NB_CFG */
@@ -413,12 +444,19 @@ static const Msr msrs[] = {
 };
 /* clang-format on */
 
+/* Those of AMD's range that no feature stands for. */
+static bool is_of_another_maker(const X86Cpu *cpu, const Msr *m)
+{
+    return m->first >= 0xc0010000 && m->feature == NONE && !x86_vendor_is_amd(cpu);
+}
+
 static const Msr *find(const X86Cpu *cpu, uint32_t index)
 {
     for (unsigned i = 0; i < G_N_ELEMENTS(msrs); i++) {
         const Msr *m = &msrs[i];
 
-        if (index - m->first < m->count && (m->feature == NONE || x86_has(cpu, m->feature))) {
+        if (index - m->first < m->count && (m->feature == NONE || x86_has(cpu, m->feature)) &&
+            !is_of_another_maker(cpu, m)) {
             return m;
         }
     }

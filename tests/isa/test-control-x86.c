@@ -105,7 +105,13 @@ static void test_msrs(void)
         { AMD, 0x400, UINT64_C(0x5555), false },
         { BOTH, 0x402, UINT64_MAX, false },
         { BOTH, 0x403, UINT64_C(1) << 56, false },
-        { BOTH, 0x1a0, UINT64_MAX, false },
+        { BOTH, 0x1a0, UINT64_C(0xe401dd3fdf), false }, /* bits of some processor or other */
+        { INTEL, 0x1a0, UINT64_C(1) << 25, true },
+        { INTEL, 0x1a0, UINT64_C(1) << 63, true },
+        { AMD, 0x1a0, UINT64_MAX, false },
+        { AMD, 0xc0010015, UINT64_MAX, false },
+        { INTEL, 0xc0010015, 0, true },
+        { INTEL, 0xc0010010, 0, true },
         { BOTH, 0x17, 0, true }, /* read-only */
         { BOTH, 0xfe, 0, true },
         { BOTH, 0x12345, 0, true },
@@ -128,6 +134,7 @@ static void test_msrs(void)
 /* What one MSR allows in another. */
 static void test_msrs_that_allow(void)
 {
+    uint64_t value;
     X86Rig rig;
 
     prepare(&rig, AMD);
@@ -144,7 +151,14 @@ static void test_msrs_that_allow(void)
     x86_rig_close(&rig);
     prepare(&rig, INTEL); /* the processor's own bits of MISC_ENABLE do not change */
     g_assert_cmpuint(write_msr(&rig, 0x1a0, UINT64_C(0x400c51889)), ==, X86_RIG_DONE);
-    g_assert_cmphex(rig.cpu->misc_enable, ==, UINT64_C(0x400c50009));
+    g_assert_true(x86_read_msr(rig.cpu, 0x1a0, &value));
+    g_assert_cmphex(value, ==, UINT64_C(0x400c51809));
+    x86_rig_close(&rig);
+    prepare(&rig, AMD); /* SmmLock stays, and TscFreqSel is the processor's own */
+    g_assert_cmpuint(write_msr(&rig, 0xc0010015, 1), ==, X86_RIG_DONE);
+    g_assert_cmpuint(write_msr(&rig, 0xc0010015, UINT64_C(0xf80000040)), ==, X86_RIG_DONE);
+    g_assert_true(x86_read_msr(rig.cpu, 0xc0010015, &value));
+    g_assert_cmphex(value, ==, 1 << 24 | 1);
     x86_rig_close(&rig);
     prepare(&rig, "max");
     g_assert_cmpuint(write_msr(&rig, 0xc0010114, 0x20), ==, X86_GP); /* VM_CR */
