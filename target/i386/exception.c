@@ -660,6 +660,7 @@ void x86_debug_trap(X86Cpu *cpu, uint64_t dr6)
 {
     cpu->dr[6] = (cpu->dr[6] & ~UINT64_C(0xf)) | dr6;
     cpu->pending_debug = 0;
+    atomic_store(&cpu->vcpu.halted, false);
     if (x86_svm_exception(cpu, X86_DB, false, 0)) {
         return;
     }

@@ -179,9 +179,10 @@ static void helper_hlt(TcgState *env, uint32_t length)
 
     tcg_set_pc(env, tcg_pc(env) + length);
     cpu->shadow = 0;
-    tcg_insn_done(env);
     cpu->vcpu.halt_deadline_ns = -1;
     atomic_store(&cpu->vcpu.halted, true);
+    /* A trap behind the instruction ends the halt at once. */
+    tcg_insn_done(env);
     x86_request_exit(cpu);
     tcg_unwind(env);
 }

@@ -578,6 +578,19 @@ static void test_branch_steps(void)
     }
 }
 
+/* TF traps behind HLT, too, and the trap ends the halt (SDM 2, HLT). */
+static void test_step_of_halt(void)
+{
+    X86Rig rig;
+
+    prepare(&rig);
+    rig.cpu->eflags |= EFLAGS_TF;
+    g_assert_cmpuint(run(&rig, (uint8_t[]){ 0xf4 }, 1), ==, X86_DB);
+    g_assert_cmphex(load_le64(x86_rig_frame(&rig, CATCHER)), ==, CODE + 1);
+    g_assert_cmphex(rig.cpu->dr[6] & 0xe00f, ==, DR6_BS);
+    x86_rig_close(&rig);
+}
+
 /* Breakpoints on ports: the trap comes behind the instruction, when it has been done, once. */
 static void test_port_breakpoints(void)
 {
@@ -626,6 +639,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     interp = argc > 1 && strcmp(argv[1], "-i") == 0;
+    g_test_add_func("/system-x86/step-of-halt", test_step_of_halt);
     g_test_add_func("/system-x86/address-of-double-fault", test_address_of_double_fault);
     g_test_add_func("/system-x86/a20-at-once", test_a20_at_once);
     g_test_add_func("/system-x86/a20-and-code", test_a20_and_code);
