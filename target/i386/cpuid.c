@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* CPUID (Intel SDM 2, CPUID; AMD APM 3, appendix E). Caches are in caches.c. */
 #include "machine/accelerator.h"
+#include "machine/arch/x86.h"
 #include "target/i386/control.h"
 #include "target/i386/models.h"
 #include "target/i386/xsave.h"
@@ -9,6 +10,7 @@ enum {
     HYPERVISOR_FIRST = 0x40000000,
     HYPERVISOR_SECOND = 0x40000100,
     HYPERVISOR_LAST = 0x400001ff,
+    APIC = 1 << 9,          /* leaves 1 and 80000001, EDX */
     HTT = 1 << 28,          /* leaf 1, EDX: more than one thread in a package */
     CMP_LEGACY = 1 << 1,    /* leaf 80000001, ECX: those are cores */
     OSXSAVE = 1 << 27,      /* leaf 1, ECX */
@@ -349,6 +351,18 @@ static void hypervisor_leaf(const X86Cpu *cpu, uint32_t leaf, uint32_t out[4])
     }
 }
 
+/* A local APIC that is off by its base register is not there (SDM 3, 11.4.3; APM 2, 16.3.1). */
+static bool apic_is_off(X86Cpu *cpu)
+{
+    enum { ENABLE = 1 << 11 };
+    void *opaque;
+    const ExternalRegister *base =
+        machine_find_external_register(cpu->vcpu.machine, X86_REGISTER_APIC_BASE, &opaque);
+    uint64_t value;
+
+    return base && base->read(opaque, &cpu->vcpu, base->encoding, &value) && !(value & ENABLE);
+}
+
 void x86_cpuid(X86Cpu *cpu, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 {
     memset(out, 0, 16);
@@ -358,6 +372,10 @@ void x86_cpuid(X86Cpu *cpu, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
         extended_leaf(cpu, leaf, subleaf, out);
     } else {
         /* Leaves that are not there are the highest basic one (SDM 2, CPUID, "INPUT EAX"). */
-        basic_leaf(cpu, MIN(leaf, cpu->level), subleaf, out);
+        leaf = MIN(leaf, cpu->level);
+        basic_leaf(cpu, leaf, subleaf, out);
+    }
+    if ((leaf == 1 || leaf == 0x80000001) && apic_is_off(cpu)) {
+        out[3] &= ~(uint32_t)APIC;
     }
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "machine/arch/x86.h"
 #include "target/i386/control.h"
 #include "target/i386/models.h"
 
@@ -379,6 +380,35 @@ static void test_peculiarities(void)
     machine_free(hygon);
 }
 
+static bool read_base(void *opaque, Vcpu *vcpu, uint32_t encoding, uint64_t *value)
+{
+    *value = *(const uint64_t *)opaque;
+    return true;
+}
+
+/* A local APIC that its base register has turned off is not told of. */
+static void test_apic_that_is_off(void)
+{
+    static const ExternalRegister registers[] = {
+        { X86_REGISTER_APIC_BASE, "apic_base", read_base, NULL },
+        { 0 },
+    };
+    enum { APIC = 1 << 9, ENABLE = 1 << 11 };
+    Machine *amd = open_one("EPYC");
+    uint64_t base = 0xfee00000;
+    uint32_t out[4];
+
+    machine_add_external_registers(amd, registers, &base);
+    for (unsigned on = 0; on < 2; on++) {
+        base = 0xfee00000 | (on ? ENABLE : 0);
+        x86_cpuid(cpu_of(amd, 0), 1, 0, out);
+        g_assert_cmpuint(out[3] & APIC, ==, on ? APIC : 0);
+        x86_cpuid(cpu_of(amd, 0), 0x80000001, 0, out);
+        g_assert_cmpuint(out[3] & APIC, ==, on ? APIC : 0);
+    }
+    machine_free(amd);
+}
+
 /* INVPCID is not offered without PCID, even when it is asked for. */
 static void test_invpcid_needs_pcid(void)
 {
@@ -480,6 +510,7 @@ int main(int argc, char **argv)
     g_test_add_func("/cpuid/dies", test_dies);
     g_test_add_func("/cpuid/all-models", test_all_models);
     g_test_add_func("/cpuid/peculiarities", test_peculiarities);
+    g_test_add_func("/cpuid/apic-that-is-off", test_apic_that_is_off);
     g_test_add_func("/cpuid/invpcid-needs-pcid", test_invpcid_needs_pcid);
     g_test_add_func("/cpuid/properties", test_properties);
     g_test_add_func("/cpuid/refused", test_refused);
