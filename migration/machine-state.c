@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "machine/saved-state.h"
 #include "migration/migration.h"
+#include "migration/packing.h"
 
 bool machine_state_hold(Machine *machine, StopReason now, StopReason *before, bool *ran)
 {
@@ -171,11 +172,18 @@ static bool keep(GByteArray **kept, const StreamReader *reader, GError **error)
     return true;
 }
 
+static bool take_pages(Machine *machine, const MachineState *state, const GByteArray *content,
+                       bool only_check, GError **error)
+{
+    return only_check ? ram_fits(state->pieces, content->data, content->len, error)
+                      : ram_receive(machine, state->pieces, content->data, content->len, error);
+}
+
 /* Pages go to their places, or are only looked at. */
 static bool read_sections(Machine *machine, StreamReader *reader, MachineState *state,
                           bool only_check, GError **error)
 {
-    const GByteArray *content = reader->content;
+    g_autoptr(GByteArray) plain = g_byte_array_new();
     bool ok;
 
     do {
@@ -184,9 +192,10 @@ static bool read_sections(Machine *machine, StreamReader *reader, MachineState *
             break;
         }
         if (strcmp(reader->name, STREAM_RAM) == 0) {
-            ok = only_check
-                     ? ram_fits(state->pieces, content->data, content->len, error)
-                     : ram_receive(machine, state->pieces, content->data, content->len, error);
+            ok = take_pages(machine, state, reader->content, only_check, error);
+        } else if (strcmp(reader->name, STREAM_PACKED) == 0) {
+            ok = packing_undo(reader->content, plain, error) &&
+                 take_pages(machine, state, plain, only_check, error);
         } else if (strcmp(reader->name, STREAM_SYNC) == 0 && state->sync) {
             ok = state->sync(state->opaque, error);
         } else if (strcmp(reader->name, STREAM_BITMAPS) == 0) {

@@ -11,6 +11,7 @@
 #include "block/bitmap-transfer.h"
 #include "block/block.h"
 #include "machine/saved-state.h"
+#include "migration/packing.h"
 #include "migration/private.h"
 
 enum {
@@ -418,6 +419,8 @@ static bool open_lanes(Migration *migration, StreamWriter *writer, GError **erro
 static bool send_all(Migration *migration, GError **error)
 {
     StreamWriter writer = { .sink = { write_channel, migration } };
+    Packer *packer = NULL;
+    bool ok;
 
     if (!channel_connect(migration->channel, error) ||
         !migration_in_main(migration, begin, error)) {
@@ -426,10 +429,16 @@ static bool send_all(Migration *migration, GError **error)
     while (!ram_sender_ready(migration->sender) && !is_cancelled(migration)) {
         g_usleep(READY_WAIT_US);
     }
-    return send_head(migration, error) && open_lanes(migration, &writer, error) &&
-           send_while_running(migration, &writer, error) &&
-           migration_in_main(migration, stop, error) && send_stopped(migration, &writer, error) &&
-           hand_over(migration, error);
+    if (migration->capabilities[MIGRATION_COMPRESS]) {
+        packer = packer_new(&writer, (int)migration->parameters.compress_level);
+        writer.pages = (StreamSink){ packer_send, packer };
+    }
+    ok = send_head(migration, error) && open_lanes(migration, &writer, error) &&
+         send_while_running(migration, &writer, error) &&
+         migration_in_main(migration, stop, error) && send_stopped(migration, &writer, error) &&
+         hand_over(migration, error);
+    packer_free(packer);
+    return ok;
 }
 
 /* In the main loop, when the thread has nothing to do any more. */
@@ -484,6 +493,10 @@ bool migration_start(Machine *machine, const char *address, GError **error)
 
     if (!migration_may_begin(machine, error) || !machine_may_save(machine, error)) {
         return false;
+    }
+    if (several && migration->capabilities[MIGRATION_COMPRESS]) {
+        return error_fail(error, KASO_ERROR_UNSUPPORTED,
+                          "not yet: compress and multifd together; turn one off");
     }
     channel = channel_new(address, true, error);
     if (!channel) {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "block/bitmap-transfer.h"
+#include "migration/packing.h"
 
 const char *const migration_capability_names[MIGRATION_CAPABILITY_COUNT] = {
     [MIGRATION_EVENTS] = "events",
@@ -15,6 +16,7 @@ const char *const migration_capability_names[MIGRATION_CAPABILITY_COUNT] = {
     [MIGRATION_MULTIFD] = "multifd",
     [MIGRATION_DIRTY_BITMAPS] = "dirty-bitmaps",
     [MIGRATION_AUTO_CONVERGE] = "auto-converge",
+    [MIGRATION_COMPRESS] = "compress",
 };
 
 #define FIELD(name) offsetof(MigrationParameters, name)
@@ -36,6 +38,9 @@ const MigrationParameter migration_parameter_table[] = {
     { "max-bandwidth", FIELD(max_bandwidth), false, 128 << 20, 0, INT64_MAX, "bytes/second", "bytes in a second while the machine runs; 0: no limit" },
     { "avail-switchover-bandwidth", FIELD(switchover_bandwidth), false, 0, 0, INT64_MAX, "bytes/second", "bytes in a second that there will be when the machine stands; 0: as was seen" },
     { "downtime-limit", FIELD(downtime_limit_ms), false, 300, 0, 2000 * 1000, "ms", "milliseconds that it may stand at the end" },
+    { "compress-level", FIELD(compress_level), false, 1, 0, PACKING_LEVEL_MOST, "", "compress: 0 (no compression) to 9" },
+    { "compress-threads", FIELD(compress_threads), false, 8, 1, 255, "", "accepted; has no effect: the thread that sends compresses" },
+    { "decompress-threads", FIELD(decompress_threads), false, 2, 1, 255, "", "accepted; has no effect" },
     { "block-bitmap-mapping", FIELD(bitmap_mapping), true, .json = true, .summary = "dirty-bitmaps: names under which nodes and bitmaps go, and whether images keep them" },
     { 0 },
 };
@@ -95,7 +100,6 @@ typedef struct {
 
 static const Missing missing_capabilities[] = {
     { "xbzrle", NEVER_COMPRESSED },
-    { "compress", NEVER_COMPRESSED },
     { "zero-copy-send",
       "is not there: pages are copied before they go, so that each is as it was at one moment" },
     { "mapped-ram", "not yet: pages of a file lie in the order in which they were sent" },
@@ -115,10 +119,8 @@ static const Missing missing_capabilities[] = {
 
 static const Missing missing_parameters[] = {
     { "xbzrle-cache-size", NEVER_COMPRESSED },
-    { "compress-level", NEVER_COMPRESSED },
-    { "compress-threads", NEVER_COMPRESSED },
-    { "compress-wait-thread", NEVER_COMPRESSED },
-    { "decompress-threads", NEVER_COMPRESSED },
+    { "compress-wait-thread",
+      "is not there: the thread that sends compresses, and waits for nobody" },
     { "multifd-compression", NEVER_COMPRESSED },
     { "multifd-zlib-level", NEVER_COMPRESSED },
     { "multifd-zstd-level", NEVER_COMPRESSED },

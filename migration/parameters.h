@@ -17,6 +17,7 @@ typedef enum {
     MIGRATION_MULTIFD,                 /* pages go over channels of their own (lanes.h) */
     MIGRATION_DIRTY_BITMAPS,           /* bitmaps of disks go along */
     MIGRATION_AUTO_CONVERGE,           /* a guest that writes too fast is held back */
+    MIGRATION_COMPRESS,                /* pages are compressed (packing.h) */
     MIGRATION_CAPABILITY_COUNT,
 } MigrationCapability;
 extern const char *const migration_capability_names[MIGRATION_CAPABILITY_COUNT];
@@ -33,6 +34,7 @@ typedef struct {
     /* Percent: of what is sent, written again meanwhile; of the time, that CPUs sleep. */
     _Atomic uint64_t throttle_threshold, throttle_initial, throttle_increment, throttle_most;
     _Atomic uint64_t lanes; /* multifd: how many channels beside the first */
+    _Atomic uint64_t compress_level, compress_threads, decompress_threads;
     char *tls_creds, *tls_hostname, *tls_authz; /* NULL: none */
     char *bitmap_mapping;                       /* JSON (block/bitmap-mapping.h); NULL: none */
 } MigrationParameters;

@@ -25,6 +25,7 @@ typedef struct {
 /* Names of sections: four letters. */
 #define STREAM_MACHINE "MACH" /* what machine it is: lines of NAME=VALUE */
 #define STREAM_RAM     "RAM " /* pages */
+#define STREAM_PACKED  "PACK" /* pages, compressed (packing.h) */
 #define STREAM_SYNC    "SYNC" /* what follows on any channel comes after what was before this on all */
 #define STREAM_BITMAPS "BMAP" /* block/bitmap-transfer.h */
 #define STREAM_DEVICES "DEVS" /* machine/saved-state.h */

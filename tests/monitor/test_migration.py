@@ -80,6 +80,39 @@ def test_refusals():
         s.command("quit")
 
 
+def test_compression():
+    """Pages that are compressed take less of the channel and are the same there; with several channels it is refused."""
+    with machine() as store:
+        with open(store.path("text"), "wb") as file:
+            file.write(b"all work and no play " * 100000)
+        device = ("-device", f"loader,addr=0x100000,force-raw=on,file={store.path('text')}")
+        sizes = []
+        for level in (None, 0, 1, 9):
+            with machine(*device) as source, machine("-incoming", "defer", *device) as destination:
+                s, d = qmp(source), qmp(destination)
+                if level is not None:
+                    s.command("migrate-set-capabilities", capabilities=[{"capability": "compress", "state": True}, {"capability": "events", "state": True}])
+                    s.command("migrate-set-parameters", **{"compress-level": level, "compress-threads": 2, "decompress-threads": 2})
+                s.command("migrate", uri="file:" + store.path("state"))
+                status_of(s, "completed")
+                sizes.append(os.path.getsize(store.path("state")))
+                d.command("migrate-incoming", uri="file:" + store.path("state"))
+                status_of(d, "completed")
+                for side, name in ((s, "here"), (d, "there")):
+                    side.command("pmemsave", val=0, size=16 << 20, filename=store.path(name))
+                with open(store.path("here"), "rb") as here, open(store.path("there"), "rb") as there:
+                    assert here.read() == there.read(), level
+                s.command("quit")
+                d.command("quit")
+        assert sizes[1] > sizes[0] > 8 * sizes[2] and sizes[2] >= sizes[3], sizes
+        with machine() as source:
+            s = qmp(source)
+            s.command("migrate-set-capabilities", capabilities=[{"capability": name, "state": True} for name in ("compress", "multifd")])
+            assert "multifd" in s.failure("migrate", uri="unix:" + store.path("nobody"))["desc"]
+            assert "from 0 to 9" in s.failure("migrate-set-parameters", **{"compress-level": 10})["desc"]
+            s.command("quit")
+
+
 def test_a_person_waits():
     """At the prompt migrate is answered when it is over, and the monitor goes on."""
     with machine("-monitor", "unix:@/m,server=on,wait=off") as kaso:
@@ -449,6 +482,7 @@ def test_auto_converge():
 
 test_addresses()
 test_refusals()
+test_compression()
 test_a_person_waits()
 test_cancel()
 test_disks()
