@@ -266,19 +266,31 @@ static void end_unless_running(SignalWatch *watch, int number, const char *text)
     g_mutex_unlock(&watch->lock);
 }
 
+/* Scripts look for these words and for the number behind them. */
+static char *describe_signal(const struct signalfd_siginfo *info)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+    g_autofree char *file = g_strdup_printf("/proc/%u/comm", info->ssi_pid);
+    g_autofree char *name = NULL;
+
+    g_string_printf(text, "terminating on signal %u", info->ssi_signo);
+    if (info->ssi_pid && info->ssi_code == SI_USER) {
+        g_string_append_printf(text, " from pid %u", info->ssi_pid);
+        if (g_file_get_contents(file, &name, NULL, NULL)) {
+            g_string_append_printf(text, " (%s)", g_strchomp(name));
+        }
+    }
+    return g_string_free(g_steal_pointer(&text), FALSE);
+}
+
 static void take_signal(SignalWatch *watch)
 {
     struct signalfd_siginfo info;
     Machine *machine = watch->machine;
 
     if (read(watch->signals, &info, sizeof(info)) == sizeof(info)) {
-        g_autofree char *text = NULL;
+        g_autofree char *text = describe_signal(&info);
 
-        if (info.ssi_pid && info.ssi_code == SI_USER) {
-            text = g_strdup_printf("%s from process %u", strsignal(info.ssi_signo), info.ssi_pid);
-        } else {
-            text = g_strdup(strsignal(info.ssi_signo));
-        }
         machine_request_end(machine, STOP_SIGNAL, text,
                             status_of_signal(machine, (int)info.ssi_signo));
         block_graph_hasten(machine->block_graph);

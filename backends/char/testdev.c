@@ -25,7 +25,7 @@ static size_t testdev_write(Chardev *chardev, const uint8_t *data, size_t size)
         if (g_ascii_isdigit(data[i])) {
             testdev->number = testdev->number * 10 + (data[i] - '0');
         } else if (data[i] == 'q') {
-            machine_request_end(chardev->machine, STOP_GUEST_POWEROFF, "a test in the guest ended",
+            machine_request_end(chardev->machine, STOP_GUEST_POWEROFF, NULL,
                                 (int)((testdev->number << 1 | 1) & 0xff));
         } else if (!g_ascii_isspace(data[i])) {
             testdev->number = 0;

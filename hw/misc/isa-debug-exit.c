@@ -22,7 +22,7 @@ static MemoryResult exit_write(void *opaque, uint64_t offset, uint64_t value, un
 {
     IsaDebugExit *e = opaque;
 
-    machine_request_end(e->device.machine, STOP_GUEST_POWEROFF, "isa-debug-exit",
+    machine_request_end(e->device.machine, STOP_GUEST_POWEROFF, NULL,
                         (int)((value << 1 | 1) & 0xff));
     return MEMORY_OK;
 }

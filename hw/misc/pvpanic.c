@@ -38,7 +38,7 @@ static void write_event(Device *device, unsigned index, uint64_t value)
     } else if (event & CRASH_LOADED) {
         machine_defer(device->machine, tell_crash, device->machine);
     } else if (event & SHUTDOWN) {
-        machine_request_stop(device->machine, STOP_GUEST_POWEROFF, "pvpanic");
+        machine_request_stop(device->machine, STOP_GUEST_POWEROFF, NULL);
     }
 }
 

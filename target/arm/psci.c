@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Power State Coordination Interface 1.1 (DEN0022) and the SMC Calling Convention's discovery calls
- * (DEN0028). CPU_SUSPEND is a wait for interrupt whatever the state asked for. Not there: migration,
+ * (DEN0028). CPU_SUSPEND is a wait for interrupt, be the state a standby or not. Not there: migration,
  * memory protection, SYSTEM_SUSPEND, the random-number service.
  */
 #include "target/arm/psci.h"
@@ -44,6 +44,32 @@ enum {
 
 enum { AFFINITY_ON, AFFINITY_OFF, AFFINITY_ON_PENDING };
 
+/* Of a power state (original format): what must be zero, and power levels, of which we have the lowest only. */
+enum { STATE_REFUSED = (int)0xfffe0000 };
+
+/* What there is: calls that take addresses or processors have an SMC64 variant, too. */
+static const struct {
+    int number;
+    bool smc64;
+} functions[] = {
+    { PSCI_VERSION, false },      { PSCI_CPU_SUSPEND, true },   { PSCI_CPU_OFF, false },
+    { PSCI_CPU_ON, true },        { PSCI_AFFINITY_INFO, true }, { PSCI_MIGRATE_INFO_TYPE, false },
+    { PSCI_SYSTEM_OFF, false },   { PSCI_SYSTEM_RESET, false }, { PSCI_FEATURES, false },
+    { PSCI_SYSTEM_RESET2, true }, { SMCCC_VERSION, false },     { SMCCC_ARCH_FEATURES, false },
+};
+
+static bool is_there(uint32_t function)
+{
+    for (unsigned i = 0; i < G_N_ELEMENTS(functions); i++) {
+        uint32_t number = (uint32_t)functions[i].number;
+
+        if (function == number || (functions[i].smc64 && function == (number | SMC64))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static ArmCpu *cpu_by_affinity(Machine *machine, uint64_t affinity)
 {
     for (unsigned i = 0; i < machine->vcpus->len; i++) {
@@ -60,18 +86,21 @@ typedef struct {
     uint64_t entry, context;
 } PowerOn;
 
-/* On the thread of the processor that is switched on. */
+/*
+ * On the thread of the processor that is switched on. It counts as on before its reset takes away what is pending: at no time
+ * may it look off to others, who would switch it on once more.
+ */
 static void power_on(Vcpu *vcpu, void *opaque)
 {
     ArmCpu *cpu = arm_cpu(vcpu);
     PowerOn *start = opaque;
 
-    if (atomic_exchange(&cpu->on_pending, false)) {
+    if (atomic_load(&cpu->on_pending)) {
+        atomic_store(&vcpu->powered, true);
         arm_target.reset(vcpu);
         tcg_set_pc(&cpu->tcg, start->entry);
         cpu->x[0] = start->context;
         tcg_invalidate_contexts(&cpu->tcg, NULL, 0);
-        atomic_store(&vcpu->powered, true);
     }
     g_free(start);
 }
@@ -94,6 +123,10 @@ static int64_t cpu_on(ArmCpu *self, uint64_t affinity, uint64_t entry, uint64_t 
     if (!atomic_compare_exchange_strong(&cpu->on_pending, &expected, true)) {
         return PSCI_ON_PENDING;
     }
+    if (atomic_load(&cpu->vcpu.powered)) { /* by another call that has ended since */
+        atomic_store(&cpu->on_pending, false);
+        return PSCI_ALREADY_ON;
+    }
     start = g_new(PowerOn, 1);
     *start = (PowerOn){ entry, context };
     vcpu_queue_work(&cpu->vcpu, power_on, start);
@@ -103,33 +136,15 @@ static int64_t cpu_on(ArmCpu *self, uint64_t affinity, uint64_t entry, uint64_t 
 static int64_t affinity_info(ArmCpu *self, uint64_t affinity, uint64_t level)
 {
     ArmCpu *cpu = cpu_by_affinity(self->vcpu.machine, affinity);
+    bool pending;
 
     if (!cpu || level > 0) {
         return PSCI_INVALID_PARAMETERS;
     }
+    pending = atomic_load(&cpu->on_pending); /* first: it goes when the processor is on */
     return atomic_load(&cpu->vcpu.powered) ? AFFINITY_ON
-           : atomic_load(&cpu->on_pending) ? AFFINITY_ON_PENDING
+           : pending                       ? AFFINITY_ON_PENDING
                                            : AFFINITY_OFF;
-}
-
-static int64_t features(uint32_t function)
-{
-    switch (function & ~(uint32_t)SMC64) {
-    case (uint32_t)PSCI_VERSION:
-    case (uint32_t)PSCI_CPU_SUSPEND:
-    case (uint32_t)PSCI_CPU_OFF:
-    case (uint32_t)PSCI_CPU_ON:
-    case (uint32_t)PSCI_AFFINITY_INFO:
-    case (uint32_t)PSCI_MIGRATE_INFO_TYPE:
-    case (uint32_t)PSCI_SYSTEM_OFF:
-    case (uint32_t)PSCI_SYSTEM_RESET:
-    case (uint32_t)PSCI_SYSTEM_RESET2:
-    case (uint32_t)PSCI_FEATURES:
-    case (uint32_t)SMCCC_VERSION:
-        return PSCI_SUCCESS;
-    default:
-        return PSCI_NOT_SUPPORTED;
-    }
 }
 
 void arm_stop_here(ArmCpu *cpu)
@@ -146,10 +161,17 @@ static int64_t call(ArmCpu *cpu, uint32_t function)
     Machine *machine = cpu->vcpu.machine;
     uint64_t mask = function & SMC64 ? UINT64_MAX : UINT32_MAX;
 
+    if (!is_there(function)) {
+        log_guest_error("psci", "unknown function %#x", function);
+        return PSCI_NOT_SUPPORTED;
+    }
     switch (function & ~(uint32_t)SMC64) {
     case (uint32_t)PSCI_VERSION:
         return 0x10001;
     case (uint32_t)PSCI_CPU_SUSPEND:
+        if (x[1] & (uint32_t)STATE_REFUSED) {
+            return PSCI_INVALID_PARAMETERS;
+        }
         if (!atomic_load(&cpu->vcpu.interrupts)) {
             arm_stop_here(cpu);
         }
@@ -159,22 +181,28 @@ static int64_t call(ArmCpu *cpu, uint32_t function)
         arm_request_exit(cpu);
         return PSCI_SUCCESS;
     case (uint32_t)PSCI_CPU_ON:
-        return cpu_on(cpu, x[1] & mask & UINT64_C(0xff00ffffff), x[2] & mask, x[3] & mask);
+        return cpu_on(cpu, x[1] & mask, x[2] & mask, x[3] & mask);
     case (uint32_t)PSCI_AFFINITY_INFO:
-        return affinity_info(cpu, x[1] & mask & UINT64_C(0xff00ffffff), x[2] & mask);
+        return affinity_info(cpu, x[1] & mask, x[2] & mask);
     case (uint32_t)PSCI_MIGRATE_INFO_TYPE:
         return 2; /* no trusted OS, or one that needs no migration */
     case (uint32_t)PSCI_SYSTEM_OFF:
         machine_request_stop(machine, STOP_GUEST_POWEROFF, NULL);
         arm_stop_here(cpu);
         return PSCI_SUCCESS;
-    case (uint32_t)PSCI_SYSTEM_RESET:
     case (uint32_t)PSCI_SYSTEM_RESET2:
+        if (x[1] & UINT32_MAX) { /* other than a warm reset */
+            return PSCI_INVALID_PARAMETERS;
+        }
+        /* fall through */
+    case (uint32_t)PSCI_SYSTEM_RESET:
         machine_request_reset(machine, "guest");
         arm_stop_here(cpu);
         return PSCI_SUCCESS;
     case (uint32_t)PSCI_FEATURES:
-        return features((uint32_t)x[1]);
+        return is_there((uint32_t)x[1]) && (uint32_t)x[1] != (uint32_t)SMCCC_ARCH_FEATURES
+                   ? PSCI_SUCCESS
+                   : PSCI_NOT_SUPPORTED;
     case (uint32_t)SMCCC_VERSION:
         return 0x10001;
     case (uint32_t)SMCCC_ARCH_FEATURES:
@@ -182,10 +210,8 @@ static int64_t call(ArmCpu *cpu, uint32_t function)
                        (uint32_t)x[1] == (uint32_t)SMCCC_ARCH_FEATURES
                    ? PSCI_SUCCESS
                    : PSCI_NOT_SUPPORTED;
-    default:
-        log_guest_error("psci", "unknown function %#x", function);
-        return PSCI_NOT_SUPPORTED;
     }
+    return PSCI_NOT_SUPPORTED;
 }
 
 void arm_psci_call(ArmCpu *cpu)
