@@ -246,18 +246,24 @@ static int end_by_signal(const SignalWatch *watch)
     return status_of_signal(watch->machine, watch->taken);
 }
 
-/*
- * A machine that does not run yet has nothing to lose, and what its making waits for (a pipe without a writer, a file on a host
- * that is gone) may never come.
- */
-static void end_unless_running(SignalWatch *watch, int number, const char *text)
+static void note_signal(SignalWatch *watch, int number, const char *text)
 {
-    gint64 limit = g_get_monotonic_time() + PATIENCE_US;
-
     g_mutex_lock(&watch->lock);
     watch->taken = number;
     g_free(watch->text);
     watch->text = g_strdup(text);
+    g_mutex_unlock(&watch->lock);
+}
+
+/*
+ * A machine that does not run yet has nothing to lose, and what its making waits for (a pipe without a writer, a file on a host
+ * that is gone) may never come.
+ */
+static void end_unless_running(SignalWatch *watch)
+{
+    gint64 limit = g_get_monotonic_time() + PATIENCE_US;
+
+    g_mutex_lock(&watch->lock);
     while (!watch->running && g_cond_wait_until(&watch->begun, &watch->lock, limit)) {
     }
     if (!watch->running) {
@@ -291,10 +297,11 @@ static void take_signal(SignalWatch *watch)
     if (read(watch->signals, &info, sizeof(info)) == sizeof(info)) {
         g_autofree char *text = describe_signal(&info);
 
+        note_signal(watch, (int)info.ssi_signo, text); /* before anything fails because of it */
         machine_request_end(machine, STOP_SIGNAL, text,
                             status_of_signal(machine, (int)info.ssi_signo));
         block_graph_hasten(machine->block_graph);
-        end_unless_running(watch, (int)info.ssi_signo, text);
+        end_unless_running(watch);
     }
 }
 

@@ -181,6 +181,15 @@ void arm_pmu_count_exception(ArmCpu *cpu, bool is_return)
     update_interrupt(cpu);
 }
 
+bool arm_pmu_overflow_interrupts(ArmCpu *cpu)
+{
+    bool was_raised = cpu->pmu.level;
+
+    synchronize(cpu);
+    update_interrupt(cpu);
+    return cpu->pmu.level && !was_raised && !(cpu->daif & SPSR_I);
+}
+
 static void overflow_on_cpu(Vcpu *vcpu, void *opaque)
 {
     synchronize(arm_cpu(vcpu));
@@ -401,7 +410,7 @@ static bool allowed(ArmCpu *cpu, const ArmSysreg *reg, bool write)
 
 /* clang-format off */
 /* Writes may begin or end the counting of instructions; reads need all that have been counted. */
-#define EXACT (ARM_SYSREG_MODE | ARM_SYSREG_FAULTS)
+#define EXACT (ARM_SYSREG_MODE | ARM_SYSREG_FAULTS | ARM_SYSREG_OVERFLOWS)
 #define PMU(crm, op2, text, rights, number)                                                        \
     { ARM_SYSREG(3, 3, 9, crm, op2), text, rights, .read = read_pmu, .write = write_pmu,           \
       .el0_allowed = allowed, .index = number, .feature = FEAT_PMU + 1 }

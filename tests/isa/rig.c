@@ -32,9 +32,23 @@ static const uint32_t vector_code[] = {
     0x14000000, /* b . */
 };
 
+static void set_cpu_line(void *opaque, int number, int level)
+{
+    vcpu_set_interrupt(opaque, (unsigned)number, level);
+}
+
+/* The counters interrupt without an interrupt controller. */
 static bool build(Machine *machine, void *board, GError **error)
 {
-    return machine_map_ram(machine, RIG_RAM, error) && machine_create_vcpus(machine, error);
+    if (!machine_map_ram(machine, RIG_RAM, error) || !machine_create_vcpus(machine, error)) {
+        return false;
+    }
+    for (unsigned i = 0; i < machine->vcpus->len; i++) {
+        Vcpu *vcpu = machine->vcpus->pdata[i];
+
+        device_connect_irq(&vcpu->device, ARM_CPU_IRQ_PMU, set_cpu_line, vcpu, ARM_LINE_IRQ);
+    }
+    return true;
 }
 
 static bool build_with_gic(Machine *machine, void *board, GError **error)

@@ -508,8 +508,12 @@ TCG_HELPER(read_exact_helper);
 static void helper_write(TcgState *env, uint64_t reg, uint64_t value)
 {
     const ArmSysreg *sysreg = (const ArmSysreg *)(uintptr_t)reg;
+    ArmCpu *cpu = arm_cpu_of_env(env);
 
-    arm_sysreg_write(arm_cpu_of_env(env), sysreg, value);
+    if (sysreg->access & ARM_SYSREG_OVERFLOWS && arm_pmu_overflow_interrupts(cpu)) {
+        tcg_unwind(env);
+    }
+    arm_sysreg_write(cpu, sysreg, value);
 }
 
 static const TcgHelper write_helper = {

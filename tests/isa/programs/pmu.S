@@ -148,6 +148,31 @@
         cset    x4, lo
         EXPECT(x4, 1)
 
+        /* The interrupt of an overflow comes before the counters are stopped behind it. */
+        mov     x0, #-100
+        msr     pmevcntr0_el0, x0
+        mov     x0, #0xff
+        msr     pmovsclr_el0, x0
+        mov     x0, #1
+        msr     pmintenset_el1, x0
+        mov     x24, #0
+        adr     x23, 6f
+        mov     x1, #50
+        msr     daifclr, #2
+5:      sub     x1, x1, #1
+        cbnz    x1, 5b
+        msr     pmcr_el0, xzr
+        isb
+6:      EXPECT(x24, 0x280)
+        mrs     x4, pmcr_el0
+        and     x4, x4, #1
+        EXPECT(x4, 1)
+        mov     x23, #0
+        mov     x0, #0xff
+        msr     pmovsclr_el0, x0
+        msr     pmintenclr_el1, x0
+        isb
+
         /* Disabled: nothing moves. */
         mov     x0, #1
         msr     pmcntenclr_el0, x0
