@@ -53,7 +53,7 @@ static void helper_load_table(TcgState *env, uint64_t base, uint64_t limit, uint
     X86Cpu *cpu = x86_cpu_of_env(env);
     X86TableRegister *table = idt ? &cpu->idtr : &cpu->gdtr;
 
-    if (x86_code64(cpu) && !x86_is_canonical(cpu, base)) {
+    if (x86_code64(cpu) && !x86_is_canonical_base(cpu, base)) {
         x86_fault(cpu, X86_GP, 0);
     }
     *table = (X86TableRegister){ .base = base, .limit = (uint32_t)limit };

@@ -706,7 +706,7 @@ void x86_invalidate_pcid(X86Cpu *cpu, uint64_t type, uint64_t descriptor, uint64
 
     if (type > INVPCID_ALL_BUT_GLOBAL || descriptor >> 12 ||
         (type <= INVPCID_SINGLE && descriptor && !pcide) ||
-        (type == INVPCID_ADDRESS && !x86_is_canonical(cpu, address))) {
+        (type == INVPCID_ADDRESS && !x86_is_canonical_base(cpu, address))) {
         x86_fault(cpu, X86_GP, 0);
     }
     switch (type) {

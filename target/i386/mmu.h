@@ -62,4 +62,13 @@ static inline bool x86_is_canonical(const X86Cpu *cpu, uint64_t address)
     return (uint64_t)bits_sign_extend(address, bits) == address;
 }
 
+/*
+ * Bases of segments and tables, MSRs, and what INVPCID names, may be canonical by as many bits as the processor has,
+ * whatever CR4.LA57 is. Those that are not under it fault when they are used.
+ */
+static inline bool x86_is_canonical_base(const X86Cpu *cpu, uint64_t address)
+{
+    return (uint64_t)bits_sign_extend(address, cpu->virt_bits) == address;
+}
+
 #endif

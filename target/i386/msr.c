@@ -258,7 +258,7 @@ static bool write_tsc_aux(X86Cpu *cpu, uint64_t value)
 #define CANONICAL(field)                                                                           \
     static bool write_##field(X86Cpu *cpu, uint64_t value)                                         \
     {                                                                                              \
-        if (!x86_is_canonical(cpu, value)) {                                                       \
+        if (!x86_is_canonical_base(cpu, value)) {                                                  \
             return false;                                                                          \
         }                                                                                          \
         cpu->field = value;                                                                        \
@@ -272,7 +272,7 @@ CANONICAL(kernel_gs_base)
 
 static bool set_base(X86Cpu *cpu, X86SegmentName name, uint64_t value)
 {
-    if (!x86_is_canonical(cpu, value)) {
+    if (!x86_is_canonical_base(cpu, value)) {
         return false;
     }
     cpu->seg[name].base = value;

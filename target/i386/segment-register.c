@@ -134,7 +134,7 @@ static void base_of_segment(X86Translator *t, unsigned name, bool write)
         IrRef value = x86_read_zext(t, 0);
 
         if (bytes == 8) {
-            x86_check_canonical(t, value);
+            x86_check_canonical_base(t, value);
         }
         ir_set(t->unit, X86_VAR_BASE + name, IR_I64, value);
     } else {
@@ -166,23 +166,23 @@ void x86_wrgsbase(X86Translator *t)
     base_of_segment(t, X86_GS, true);
 }
 
-static void helper_not_canonical(TcgState *env, uint64_t address, uint64_t b)
+static void helper_not_canonical_base(TcgState *env, uint64_t address, uint64_t b)
 {
     X86Cpu *cpu = x86_cpu_of_env(env);
 
-    if (!x86_is_canonical(cpu, address)) {
+    if (!x86_is_canonical_base(cpu, address)) {
         x86_fault(cpu, X86_GP, 0);
     }
 }
-X86_HELPER(not_canonical, IR_VOID, X86_HELPER_FAULTING, IR_I64, IR_I64);
+X86_HELPER(not_canonical_base, IR_VOID, X86_HELPER_FAULTING, IR_I64, IR_I64);
 
-void x86_check_canonical(X86Translator *t, IrRef address)
+void x86_check_canonical_base(X86Translator *t, IrRef address)
 {
     /* Below 2^47 there is nothing to ask. */
     IrRef high = ir_op2i(t->unit, IR_OP_shr, IR_I64, address, 47);
 
     x86_call_if(t, IR_NE, ir_flags(t->unit, IR_OP_andf, IR_I64, 3, 0, high, high, 0),
-                &call_not_canonical, address, ir_const(t->unit, IR_I64, 0));
+                &call_not_canonical_base, address, ir_const(t->unit, IR_I64, 0));
 }
 
 X86(swapgs, "0F 01 /7 rm=0", "", "o64")

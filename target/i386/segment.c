@@ -228,7 +228,7 @@ static void complete_system_segment(X86Cpu *cpu, uint16_t selector, X86Descripto
     uint64_t upper;
 
     if (!x86_read_system_descriptor(cpu, selector, d, &upper) ||
-        (x86_long_mode(cpu) && !x86_is_canonical(cpu, d->base))) {
+        (x86_long_mode(cpu) && !x86_is_canonical_base(cpu, d->base))) {
         x86_fault(cpu, X86_GP, selector & 0xfffc);
     }
 }

@@ -183,7 +183,7 @@ bool x86_is_hidden(X86Translator *t);
 void x86_call_if(X86Translator *t, IrCond cond, IrRef flags, const TcgHelper *helper, IrRef a, IrRef b);
 
 /* #GP(0) unless an address is canonical. */
-void x86_check_canonical(X86Translator *t, IrRef address);
+void x86_check_canonical_base(X86Translator *t, IrRef address);
 /* Rights to ports in protected and virtual-8086 mode. */
 void x86_check_io(X86Translator *t, IrRef port, unsigned bytes);
 /* PAUSE: others may run, and interrupts are looked for. */

@@ -391,8 +391,8 @@ static void test_invpcid(void)
         bool pcide, fault;
     } cases[] = {
         { 0, 0, 0x1000, false, false },
-        { 0, 0, UINT64_C(0x800000000000), false, true },
-        { 1, 0, UINT64_C(0x800000000000), false, false },
+        { 0, 0, UINT64_C(1) << 62, false, true },
+        { 1, 0, UINT64_C(1) << 62, false, false },
         { 0, 5, 0, false, true },
         { 1, 5, 0, false, true },
         { 2, 5, 0, false, false },

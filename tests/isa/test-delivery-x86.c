@@ -439,7 +439,7 @@ static void test_frames_under_smap(void)
 
 /*
  * Long mode's descriptors of 16 bytes: only LLDT, LTR and far transfers want the upper half, which has to lie in the table. Its
- * address must be canonical, and in a call gate its type 0.
+ * address must be canonical, in a base by all bits that the processor has, and in a call gate its type 0.
  */
 static void test_wide_descriptors(void)
 {
@@ -454,10 +454,11 @@ static void test_wide_descriptors(void)
         { { 0x0f, 0x03, 0xc8 }, 9, false, 0, 0, false }, /* lsl ecx, eax */
         { { 0x0f, 0x00, 0xd0 }, 2, false, 0, 0, true },  /* lldt ax */
         { { 0x0f, 0x00, 0xd0 }, 2, true, 0, 0, false },
-        { { 0x0f, 0x00, 0xd0 }, 2, true, 0x8000, 0, true },
+        { { 0x0f, 0x00, 0xd0 }, 2, true, 0x8000, 0, false },
+        { { 0x0f, 0x00, 0xd0 }, 2, true, 0x1000000, 0, true },
         { { 0x0f, 0x00, 0xd8 }, 9, false, 0, 0, true }, /* ltr ax */
         { { 0x0f, 0x00, 0xd8 }, 9, true, 0, 0, false },
-        { { 0x0f, 0x00, 0xd8 }, 9, true, 0x8000, 0, true },
+        { { 0x0f, 0x00, 0xd8 }, 9, true, 0x1000000, 0, true },
         { { 0xff, 0x2b }, 12, false, 0, 0, true }, /* jmp far [rbx] */
         { { 0xff, 0x2b }, 12, true, 0, 0, false },
         { { 0xff, 0x2b }, 12, true, 0, UPPER_TYPE, true },

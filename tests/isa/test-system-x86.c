@@ -635,6 +635,63 @@ static void test_port_breakpoints(void)
     }
 }
 
+/* Bases, MSRs and what INVPCID names are canonical by as many bits as the processor has; CR4.LA57 is 0 here. */
+static void test_wide_bases(void)
+{
+    enum { DATA = 0x9000, IN_TABLE = 2, IN_INVPCID = 8 };
+    static const struct {
+        uint8_t code[5];
+        uint8_t bytes, offset;
+        uint32_t msr;
+    } cases[] = {
+        { { 0x0f, 0x01, 0x13 }, 3, IN_TABLE, 0 },               /* lgdt [rbx] */
+        { { 0x0f, 0x01, 0x1b }, 3, IN_TABLE, 0 },               /* lidt [rbx] */
+        { { 0x66, 0x0f, 0x38, 0x82, 0x0b }, 5, IN_INVPCID, 0 }, /* invpcid rcx, [rbx] */
+        { { 0xf3, 0x48, 0x0f, 0xae, 0xd6 }, 5, 0, 0 },          /* wrfsbase rsi */
+        { { 0xf3, 0x48, 0x0f, 0xae, 0xde }, 5, 0, 0 },          /* wrgsbase rsi */
+        { { 0x0f, 0x30 }, 2, 0, 0xc0000082 },                   /* wrmsr: LSTAR */
+        { { 0x0f, 0x30 }, 2, 0, 0xc0000083 },                   /* CSTAR */
+        { { 0x0f, 0x30 }, 2, 0, 0xc0000100 },                   /* FS's base */
+        { { 0x0f, 0x30 }, 2, 0, 0xc0000101 },                   /* GS's base */
+        { { 0x0f, 0x30 }, 2, 0, 0xc0000102 },                   /* the kernel's */
+        { { 0x0f, 0x30 }, 2, 0, 0x175 },                        /* SYSENTER's ESP */
+        { { 0x0f, 0x30 }, 2, 0, 0x176 },                        /* SYSENTER's EIP */
+    };
+    static const struct {
+        uint8_t bits;
+        uint64_t value;
+        uint32_t end;
+    } values[] = {
+        { 57, UINT64_C(0xffff800000000000), X86_RIG_DONE },
+        { 57, UINT64_C(0xff00000000000000), X86_RIG_DONE },
+        { 57, UINT64_C(0x00ffffffffffffff), X86_RIG_DONE },
+        { 57, UINT64_C(0x0100000000000000), X86_GP },
+        { 57, UINT64_C(0xfeffffffffffffff), X86_GP },
+        { 48, UINT64_C(0xffff800000000000), X86_RIG_DONE },
+        { 48, UINT64_C(0xffff000000000000), X86_GP },
+        { 48, UINT64_C(0x0000800000000000), X86_GP },
+    };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(cases) * G_N_ELEMENTS(values); i++) {
+        unsigned c = i / G_N_ELEMENTS(values), v = i % G_N_ELEMENTS(values);
+        uint64_t value = values[v].value;
+        X86Rig rig;
+
+        prepare(&rig);
+        rig.cpu->virt_bits = values[v].bits;
+        rig.cpu->cr4 |= CR4_FSGSBASE;
+        x86_update_mode(rig.cpu);
+        store_le64(rig.ram + DATA + cases[c].offset, value);
+        rig.cpu->gpr[X86_RBX] = DATA;
+        rig.cpu->gpr[X86_RCX] = cases[c].msr;
+        rig.cpu->gpr[X86_RSI] = value;
+        rig.cpu->gpr[X86_RAX] = (uint32_t)value;
+        rig.cpu->gpr[X86_RDX] = value >> 32;
+        g_assert_cmphex(run(&rig, cases[c].code, cases[c].bytes), ==, values[v].end);
+        x86_rig_close(&rig);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -658,5 +715,6 @@ int main(int argc, char **argv)
     g_test_add_func("/system-x86/iret-that-faults", test_iret_that_faults);
     g_test_add_func("/system-x86/branch-steps", test_branch_steps);
     g_test_add_func("/system-x86/port-breakpoints", test_port_breakpoints);
+    g_test_add_func("/system-x86/wide-bases", test_wide_bases);
     return g_test_run();
 }
