@@ -591,6 +591,51 @@ static void test_step_of_halt(void)
     x86_rig_close(&rig);
 }
 
+/* CMPXCHG16B where the bytes are swapped in a copy: a page of code, and a device's registers. */
+static MemoryResult registers_read(void *opaque, uint64_t offset, uint64_t *value, unsigned size,
+                                   MemoryAttributes attributes)
+{
+    *value = ((const uint64_t *)opaque)[offset / 8];
+    return MEMORY_OK;
+}
+
+static MemoryResult registers_write(void *opaque, uint64_t offset, uint64_t value, unsigned size,
+                                    MemoryAttributes attributes)
+{
+    ((uint64_t *)opaque)[offset / 8] = value;
+    return MEMORY_OK;
+}
+
+static void test_swap_of_a_copy(void)
+{
+    static const MemoryOps ops = { .read = registers_read, .write = registers_write };
+    static const uint64_t places[] = { CODE + 0x40, 0x5000000 };
+    uint64_t registers[2] = { 1, 2 };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(places); i++) {
+        MemoryRegion device;
+        X86Rig rig;
+        const uint64_t *place;
+
+        prepare(&rig);
+        memory_region_init_io(&device, rig.machine, "registers", 16, &ops, registers);
+        memory_region_add(rig.machine->system_memory, places[1], &device, 0);
+        place = i ? registers : (const uint64_t *)(void *)(rig.ram + places[0]);
+        memcpy(rig.ram + places[0], registers, 16);
+        rig.cpu->gpr[X86_RDI] = places[i];
+        rig.cpu->gpr[X86_RAX] = 1;
+        rig.cpu->gpr[X86_RDX] = 2;
+        rig.cpu->gpr[X86_RBX] = 3;
+        rig.cpu->gpr[X86_RCX] = 4;
+        /* lock cmpxchg16b [rdi] */
+        g_assert_cmpuint(run(&rig, (uint8_t[]){ 0xf0, 0x48, 0x0f, 0xc7, 0x0f }, 5), ==,
+                         X86_RIG_DONE);
+        g_assert_cmphex(place[0], ==, 3);
+        g_assert_cmphex(place[1], ==, 4);
+        x86_rig_close(&rig);
+    }
+}
+
 /* Breakpoints on ports: the trap comes behind the instruction, when it has been done, once. */
 static void test_port_breakpoints(void)
 {
@@ -697,6 +742,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     interp = argc > 1 && strcmp(argv[1], "-i") == 0;
     g_test_add_func("/system-x86/step-of-halt", test_step_of_halt);
+    g_test_add_func("/system-x86/swap-of-a-copy", test_swap_of_a_copy);
     g_test_add_func("/system-x86/address-of-double-fault", test_address_of_double_fault);
     g_test_add_func("/system-x86/a20-at-once", test_a20_at_once);
     g_test_add_func("/system-x86/a20-and-code", test_a20_and_code);

@@ -179,7 +179,7 @@ struct TcgState {
     uint64_t insn_limit;            /* with -icount: no unit is entered that might go beyond this count */
     void *host_sp;                  /* of the enter thunk's frame: tcg_unwind returns to it */
     uint32_t exclusive_size;        /* not 0: an atomic op works on a copy in bounce, see tcg_atomic_begin */
-    uint64_t bounce[8];             /* slow multi-word loads land here */
+    _Alignas(16) uint64_t bounce[8]; /* slow multi-word loads land here; 16 bytes are swapped in it, too */
     uint64_t bounce_address;        /* its address, for IR_MEM_ONLY_STORED */
     uint64_t scratch[16];           /* thunks' */
     V128 vector_scratch[16];        /* thunks' */
