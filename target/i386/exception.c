@@ -723,7 +723,7 @@ bool x86_prepare_pc(TcgState *env)
     return true;
 }
 
-/* Whether the instruction has led elsewhere. A branch to what follows it, or to itself, is not told apart. */
+/* Whether the instruction has led elsewhere. A conditional branch to what follows it, and one to itself, are not told apart. */
 static bool has_branched(const X86Cpu *cpu)
 {
     uint64_t pc = tcg_pc(&cpu->tcg);

@@ -306,12 +306,36 @@ static void helper_begin_step(TcgState *env, uint32_t length)
 }
 X86_HELPER(begin_step, IR_VOID, X86_HELPER_FAULTING, IR_I32);
 
+X86Translate x86_jmp, x86_jmp_indirect, x86_call_near, x86_call_indirect, x86_ret, x86_ret_release;
+
+/* Branches that are always taken, wherever they lead: nothing follows them. */
+static bool is_always_taken(const X86Translator *t)
+{
+    static X86Translate *const branches[] = {
+        x86_jmp, x86_jmp_indirect, x86_call_near, x86_call_indirect, x86_ret, x86_ret_release
+    };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(branches); i++) {
+        if (t->insn.encoding->translate == branches[i]) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void begin_step(X86Translator *t, X86DecodeResult result)
+{
+    unsigned length = result == X86_DECODED && is_always_taken(t) ? 0 : t->insn.length;
+
+    x86_call(t, &call_begin_step, x86_const(t, 4, length), 0, 0, 0);
+}
+
 static void translate_instruction(X86Translator *t, X86DecodeResult result)
 {
     ir_begin_insn(t->unit, t->offset, t->insn.opcode);
     t->has_address = t->shadow = false;
     if (t->mode & (X86_MODE_TF | X86_MODE_RECORDS)) {
-        x86_call(t, &call_begin_step, x86_const(t, 4, t->insn.length), 0, 0, 0);
+        begin_step(t, result);
     }
     check_end(t);
     switch (result) {

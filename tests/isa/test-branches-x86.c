@@ -52,6 +52,10 @@ static void test_recording(void)
         { { 0x39, 0xc0, 0x74, 1, 0x90 }, 5, X86_RIG_DONE, 2, 5, NONE, NONE },             /* je */
         { { 0xe8, 1, 0, 0, 0, 0x90 }, 6, X86_RIG_DONE, 0, 6, NONE, NONE },                /* call */
         { { 0x68, 8, 0x10, 0, 0, 0xc3, 0x90, 0x90 }, 8, X86_RIG_DONE, 5, 8, NONE, NONE }, /* ret */
+        /* to what follows: jmp, call, ret */
+        { { 0xeb, 0, 0x90 }, 3, X86_RIG_DONE, 0, 2, NONE, NONE },
+        { { 0xe8, 0, 0, 0, 0, 0x90 }, 6, X86_RIG_DONE, 0, 5, NONE, NONE },
+        { { 0x68, 6, 0x10, 0, 0, 0xc3, 0x90 }, 7, X86_RIG_DONE, 5, 6, NONE, NONE },
         /* jmp; ud2 */
         { { 0xeb, 1, 0x90, 0x0f, 0x0b }, 5, X86_UD, 3, TO_HANDLER, 0, 3 },
         /* jmp; int 6, jmp; int1: the handler of a debug exception finds what was before */
