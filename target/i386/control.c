@@ -209,7 +209,7 @@ uint64_t x86_get_cr(X86Cpu *cpu, unsigned n)
 /* What may not be changed without the translations going. */
 static const uint64_t cr0_flushes = CR0_PG | CR0_PE | CR0_WP;
 static const uint64_t cr4_flushes =
-    CR4_PSE | CR4_PAE | CR4_PGE | CR4_SMEP | CR4_SMAP | CR4_LA57 | CR4_PCIDE;
+    CR4_PSE | CR4_PAE | CR4_PGE | CR4_SMEP | CR4_SMAP | CR4_LA57 | CR4_PCIDE | CR4_PKS;
 
 /* EFER.LMA follows CR0.PG and EFER.LME. */
 static void update_long_mode(X86Cpu *cpu)
@@ -323,6 +323,7 @@ uint64_t x86_cr4_mask(const X86Cpu *cpu)
         { CR4_SMEP, X86_FEATURE_SMEP },
         { CR4_SMAP, X86_FEATURE_SMAP },
         { CR4_PKE, X86_FEATURE_PKU },
+        { CR4_PKS, X86_FEATURE_PKS },
     };
     uint64_t mask = CR4_PCE;
 

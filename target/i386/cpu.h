@@ -141,6 +141,7 @@ enum {
 #define CR4_SMEP UINT64_C(0x100000)
 #define CR4_SMAP UINT64_C(0x200000)
 #define CR4_PKE UINT64_C(0x400000)
+#define CR4_PKS UINT64_C(0x1000000)
 
 #define EFER_SCE UINT64_C(0x1)
 #define EFER_LME UINT64_C(0x100)
@@ -293,6 +294,7 @@ typedef struct X86Cpu {
     uint64_t mcg_status, mcg_control, mc_banks[10 * 4];
     uint64_t pdpte[4];         /* PAE paging: as loaded with CR3 */
     uint64_t tsc_adjust, spec_ctrl, syscfg, hwcr;
+    uint64_t pkrs;             /* rights by protection keys to supervisor pages; to user pages: pkru */
     X87State x87;
     IrqLine ferr;              /* X86_CPU_IRQ_FERR */
     bool ferr_raised;

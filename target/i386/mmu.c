@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Paging (Intel SDM 3, chapter 4; AMD APM 2, chapter 5): none, 32-bit with PSE and PSE-36, PAE, four and five levels;
- * NX, WP, SMEP, SMAP, protection keys of user pages, global pages, PCIDs, accessed and dirty bits; nested tables of
+ * NX, WP, SMEP, SMAP, protection keys, global pages, PCIDs, accessed and dirty bits; nested tables of
  * virtual machines (APM 2, 15.25).
  */
 #include "target/i386/mmu.h"
@@ -25,7 +25,7 @@
 /*
  * Context keys: the PCID, and all that an answer of a walk depends on besides the tables. What supervisor mode may do
  * with user pages depends on EFLAGS.AC; implicit supervisor accesses have a context of their own. PKRU, which programs change often,
- * is in the upper half, so that what is known by another value stays.
+ * is in the upper half, so that what is known by another value stays. PKRS is not here: a change drops what is known.
  */
 enum {
     KEY_PCID = 0xfff,
@@ -51,6 +51,11 @@ enum {
 static bool has_keys(const X86Cpu *cpu)
 {
     return (cpu->cr4 & CR4_PKE) && (cpu->efer & EFER_LMA);
+}
+
+static bool has_supervisor_keys(const X86Cpu *cpu)
+{
+    return (cpu->cr4 & CR4_PKS) && (cpu->efer & EFER_LMA);
 }
 
 static uint64_t asid_key(uint32_t asid)
@@ -202,15 +207,16 @@ static uint64_t reserved_above_phys(const X86Cpu *cpu)
     return PTE_ADDRESS & ~bits_mask(cpu->phys_bits);
 }
 
-/* What PKRU takes away from data accesses to a user page of that key (SDM 3, 4.6.2); a debugger sees all. */
+/* What PKRU takes away from data accesses to a user page of that key, and PKRS to a supervisor page; a debugger sees all. */
 static bool check_key(Walk *w, unsigned page_key, TcgMapping *mapping)
 {
     enum { ACCESS_DISABLE = 1, WRITE_DISABLE = 2 };
     const X86Cpu *cpu = w->cpu;
-    unsigned bits = cpu->pkru >> 2 * page_key & 3;
+    uint64_t bits = (w->user_page ? cpu->pkru : cpu->pkrs) >> 2 * page_key;
+    bool on = w->user_page ? has_keys(cpu) : has_supervisor_keys(cpu);
     bool read = true, write = true;
 
-    if (has_keys(cpu) && w->user_page && !w->all_keys && w->nested == X86_NOT_NESTED) {
+    if (on && !w->all_keys && w->nested == X86_NOT_NESTED) {
         read = !(bits & ACCESS_DISABLE);
         write = read && (!(bits & WRITE_DISABLE) || (!w->user && !(cpu->cr0 & CR0_WP)));
     }

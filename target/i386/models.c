@@ -20,7 +20,7 @@ const uint32_t x86_supported_features[X86_FEATURE_WORDS] = {
                          F(, ERMS) | F(, INVPCID) | F(, ADX) | F(, RDSEED) | F(, CLFLUSHOPT) |
                          F(, CLWB) | F(, SHA_NI),
     [X86_WORD_7_0_ECX] = F(, UMIP) | F(, PKU) | F(, GFNI) | F(, VAES) | F(, VPCLMULQDQ) |
-                         F(, LA57) | F(, RDPID) | F(, MOVDIRI),
+                         F(, LA57) | F(, RDPID) | F(, MOVDIRI) | F(, PKS),
     [X86_WORD_7_0_EDX] = F(, FSRM),
     [X86_WORD_7_1_EAX] = F(, FZRM) | F(, FSRS) | F(, FSRC),
     [X86_WORD_D_1_EAX] = F(, XSAVEOPT) | F(, XSAVEC) | F(, XGETBV1) | F(, XSAVES),

@@ -270,6 +270,15 @@ CANONICAL(sysenter_esp)
 CANONICAL(sysenter_eip)
 CANONICAL(kernel_gs_base)
 
+static bool write_pkrs(X86Cpu *cpu, uint64_t value)
+{
+    if (cpu->pkrs != value) {
+        cpu->pkrs = value;
+        x86_flush_translations(cpu, true);
+    }
+    return true;
+}
+
 static bool set_base(X86Cpu *cpu, X86SegmentName name, uint64_t value)
 {
     if (!x86_is_canonical_base(cpu, value)) {
@@ -419,6 +428,7 @@ static const Msr msrs[] = {
     { 0x00000277, 1, AT(pat), X86_FEATURE_PAT, UINT64_C(0x0007040600070406), ALL, false, NULL, NULL, check_pat },
     { 0x000002ff, 1, AT(mtrr_default), X86_FEATURE_MTRR, 0, 0xcff, false, NULL, NULL, check_mtrr_default },
     { 0x00000400, 40, AT(mc_banks), X86_FEATURE_MCA, 0, ALL, false, NULL, NULL, check_mc_bank },
+    { 0x000006e1, 1, AT(pkrs), X86_FEATURE_PKS, 0, 0xffffffff, false, NULL, write_pkrs },
     { 0x00000da0, 1, AT(xss), X86_FEATURE_XSAVES, 0, 0, false, NULL, NULL },
     { 0xc0000080, 1, AT(efer), NONE, 0, ALL, false, NULL, write_efer },
     { 0xc0000081, 1, AT(star), X86_FEATURE_SYSCALL, 0, ALL, false, NULL, NULL },

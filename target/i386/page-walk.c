@@ -76,7 +76,7 @@ static void describe_entry(const X86Cpu *cpu, const X86TrailEntry *e, bool pae, 
             g_string_append(text, e->entry & leaf_bits[i].bit ? leaf_bits[i].name : "");
         }
         g_string_append(text, e->bytes == 8 && e->entry & PTE_NX ? " | NX" : "");
-        if (is_leaf(e) && cpu->cr4 & CR4_PKE && e->entry & PTE_U) {
+        if (is_leaf(e) && cpu->cr4 & (e->entry & PTE_U ? CR4_PKE : CR4_PKS)) {
             g_string_append_printf(text, " | key %u", (unsigned)(e->entry >> 59 & 15));
         }
     }
@@ -143,8 +143,8 @@ static void explain_fault(const X86Cpu *cpu, const X86Trail *trail, const X86Fau
         g_snprintf(text, PAGE_WALK_TEXT, "reserved bits are set in the %s%s entry", of,
                    table_name(last));
     } else if (fault->error_code & X86_PF_PK) {
-        g_snprintf(text, PAGE_WALK_TEXT, "PKRU denies it to protection key %u",
-                   (unsigned)(last->entry >> 59 & 15));
+        g_snprintf(text, PAGE_WALK_TEXT, "%s denies it to protection key %u",
+                   last->entry & PTE_U ? "PKRU" : "PKRS", (unsigned)(last->entry >> 59 & 15));
     } else if (fault->nested != X86_NOT_NESTED) {
         g_snprintf(text, PAGE_WALK_TEXT, "the host's nested tables do not allow it");
     } else {

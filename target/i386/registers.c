@@ -418,6 +418,7 @@ const StateField x86_state[] = {
     STATE(X86Cpu, pending_debug),
     STATE(X86Cpu, alone),
     STATE(X86Cpu, pkru),
+    STATE(X86Cpu, pkrs),
     STATE_STRUCT(X86Cpu, svm, svm_fields),
     STATE(X86Cpu, tcg.insn_count),
     STATE_DERIVED(X86Cpu, step_settled), /* within an instruction */

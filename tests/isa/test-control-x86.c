@@ -223,7 +223,8 @@ static void test_control_registers(void)
         { LONG, 4, UINT64_C(1) << 15, 0, true },
         { LONG, 4, UINT64_C(1) << 19, 0, true },
         { LONG, 4, UINT64_C(1) << 23, 0, true }, /* CET */
-        { LONG, 4, UINT64_C(1) << 24, 0, true },
+        { LONG, 4, CR4_PKS, 0, false },
+        { LONG, 4, UINT64_C(1) << 25, 0, true }, /* UINTR */
         { LONG, 4, UINT64_C(1) << 32, 0, true },
         { LEGACY, 4, CR4_PCIDE, 0, true },
         { LEGACY, 4, CR4_PAE | CR4_LA57, 0, false },
