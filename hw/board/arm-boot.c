@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Boot loader of ARM boards (Linux, Documentation/arch/arm64/booting.rst): kernel near the start of
- * RAM, then initrd, then the device tree in a 2 MiB block of its own; x0 = tree, x1 to x3 = 0.
+ * RAM, then initrd, then the device tree in a 2 MiB block of its own; x0 = tree, x1 to x3 = 0. Programs
+ * that are no Linux come as ELF files and look for the tree at the start of RAM: it is there if they leave room.
  */
 #include "hw/board/arm-boot.h"
 
@@ -48,6 +49,7 @@ void arm_boot_init(ArmBoot *boot, Machine *machine, uint64_t ram_base)
         .ram_base = ram_base,
         .ram_bytes = machine->config.ram_bytes,
         .images = g_ptr_array_new_with_free_func(free_image),
+        .kernel_start = ram_base,
         .kernel_end = ram_base,
     };
     machine_on_run_state(machine, run_state_changed, boot);
@@ -167,6 +169,7 @@ static void add_kernel_segment(ArmBoot *boot, const char *path, const ArmImageSe
     }
     if (loaded) {
         add_image(boot, "kernel", part.address, part.content, part.memory_bytes, mapped);
+        boot->kernel_start = MIN(boot->kernel_start, part.address);
         boot->kernel_end = MAX(boot->kernel_end, part.address + part.memory_bytes);
     }
     g_bytes_unref(part.content);
@@ -225,6 +228,7 @@ static bool load_kernel(ArmBoot *boot, GError **error)
     content = arm_image_unpack(path, file, true, boot->ram_bytes, error);
     ok = content && arm_image_parse(&image, path, content, boot->ram_base, error) &&
          check_placement(boot, path, &image, error) && check_command_line(boot, &image, error);
+    boot->kernel_start = image.is_elf ? UINT64_MAX : boot->ram_base;
     for (unsigned i = 0; ok && i < image.segments->len; i++) {
         add_kernel_segment(boot, path, &g_array_index(image.segments, ArmImageSegment, i),
                            content == file && is_regular(path));
@@ -241,16 +245,41 @@ static bool load_kernel(ArmBoot *boot, GError **error)
 
 /*
  * The initrd goes to half of RAM, at most 128 MiB from its start, where the unpacking kernel does not
- * reach; with little RAM, right behind the kernel. The tree follows it.
+ * reach; with little RAM, right behind the kernel. The tree follows it, or lies below an ELF file.
  */
+static bool place(ArmBoot *boot, uint64_t initrd_bytes, uint64_t dtb_bytes, GError **error)
+{
+    const MachineConfig *config = &boot->machine->config;
+    uint64_t ram_end = boot->ram_base + boot->ram_bytes;
+    uint64_t start = MAX(boot->kernel_end, boot->ram_base + MIN(boot->ram_bytes / 2, MIB(128)));
+    bool below = boot->kernel_start - boot->ram_base >= dtb_bytes;
+    uint64_t block = below ? 1 : DTB_MAX_BYTES, behind = below ? 0 : dtb_bytes;
+
+    start = align_up(start, 4096);
+    if (align_up(start + initrd_bytes, block) + behind > ram_end) {
+        start = align_up(boot->kernel_end, 4096);
+    }
+    boot->initrd_start = start;
+    boot->initrd_end = start + initrd_bytes;
+    boot->dtb_address = below ? boot->ram_base : align_up(boot->initrd_end, block);
+    return align_up(boot->initrd_end, block) + behind <= ram_end ||
+           error_fail(error, KASO_ERROR_INVALID,
+                      "too little RAM: kernel '%s' ends %" PRIu64 " KiB into it, initrd '%s' "
+                      "has %" PRIu64 " KiB, the device tree %" PRIu64 " KiB, and -m gives %" PRIu64
+                      " MiB",
+                      config->kernel, (boot->kernel_end - boot->ram_base) >> 10,
+                      config->initrd ? config->initrd : "(none)", initrd_bytes >> 10,
+                      dtb_bytes >> 10, boot->ram_bytes >> 20);
+}
+
 bool arm_boot_load(ArmBoot *boot, uint64_t dtb_bytes, GError **error)
 {
     const MachineConfig *config = &boot->machine->config;
-    uint64_t ram_end = boot->ram_base + boot->ram_bytes, initrd_bytes = 0, start;
     g_autoptr(GBytes) initrd = NULL;
+    uint64_t bytes = 0;
 
     if (!load_kernel(boot, error)) {
-        g_prefix_error(error, "could not load kernel '%s': ", boot->machine->config.kernel);
+        g_prefix_error(error, "could not load kernel '%s': ", config->kernel);
         return false;
     }
     if (config->initrd) {
@@ -258,27 +287,13 @@ bool arm_boot_load(ArmBoot *boot, uint64_t dtb_bytes, GError **error)
         if (!initrd) {
             return false;
         }
-        initrd_bytes = g_bytes_get_size(initrd);
+        bytes = g_bytes_get_size(initrd);
     }
-    start = MAX(boot->kernel_end, boot->ram_base + MIN(boot->ram_bytes / 2, MIB(128)));
-    start = align_up(start, 4096);
-    if (align_up(start + initrd_bytes, DTB_MAX_BYTES) + dtb_bytes > ram_end) {
-        start = align_up(boot->kernel_end, 4096);
-    }
-    boot->dtb_address = align_up(start + initrd_bytes, DTB_MAX_BYTES);
-    if (boot->dtb_address + dtb_bytes > ram_end) {
-        return error_fail(error, KASO_ERROR_INVALID,
-                          "too little RAM: kernel '%s' ends %" PRIu64 " KiB into it, initrd '%s' "
-                          "has %" PRIu64 " KiB, the device tree %" PRIu64
-                          " KiB, and -m gives %" PRIu64 " MiB",
-                          config->kernel, (boot->kernel_end - boot->ram_base) >> 10,
-                          config->initrd ? config->initrd : "(none)", initrd_bytes >> 10,
-                          dtb_bytes >> 10, boot->ram_bytes >> 20);
+    if (!place(boot, bytes, dtb_bytes, error)) {
+        return false;
     }
     if (initrd) {
-        boot->initrd_start = start;
-        boot->initrd_end = start + initrd_bytes;
-        add_image(boot, "initrd", start, initrd, initrd_bytes, is_regular(config->initrd));
+        add_image(boot, "initrd", boot->initrd_start, initrd, bytes, is_regular(config->initrd));
     }
     return true;
 }

@@ -20,6 +20,7 @@ typedef struct {
     bool has_run;      /* RAM is no longer all zeroes */
     bool has_kernel;   /* entry is valid: the CPU starts there, x0 = dtb_address */
     uint64_t entry;
+    uint64_t kernel_start;             /* lowest address of an ELF file; else the start of RAM */
     uint64_t kernel_end;               /* first address after the kernel with its bss */
     uint64_t initrd_start, initrd_end; /* equal when there is none */
     uint64_t dtb_address;

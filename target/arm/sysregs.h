@@ -9,38 +9,35 @@
     ((uint32_t)(op0) << 14 | (op1) << 11 | (crn) << 7 | (crm) << 3 | (op2))
 
 enum {
-    ARM_EL0_R = 1,
-    ARM_EL0_W = 2,
-    ARM_EL1_R = 4,
-    ARM_EL1_W = 8,
+    ARM_EL0_R = 1, ARM_EL0_W = 2, ARM_EL1_R = 4, ARM_EL1_W = 8,
     ARM_EL1_RW = ARM_EL1_R | ARM_EL1_W,
     ARM_ALL_RW = 15,
     ARM_ALL_R = ARM_EL0_R | ARM_EL1_R,
     /* Behaviour. */
-    ARM_SYSREG_MODE = 16, /* a write may change mode or context: go on by the dispatcher */
+    ARM_SYSREG_MODE = 16,       /* a write may change mode or context: go on by the dispatcher */
     /* The same on all CPUs of a machine, and never changes: reads become constants in shared units. */
     ARM_SYSREG_CONST = 32,
-    ARM_SYSREG_FAULTS = 64, /* hooks may unwind, or need the exact state */
-    ARM_SYSREG_OVERFLOWS =
-        128, /* a write is begun anew behind the interrupt of a counter that has overflowed before it */
+    ARM_SYSREG_FAULTS = 64,     /* hooks may unwind, or need the exact state */
+    /* A write is begun anew behind the interrupt of a counter that has overflowed before it. */
+    ARM_SYSREG_OVERFLOWS = 128,
 };
 
 typedef struct ArmSysreg ArmSysreg;
 struct ArmSysreg {
     uint32_t encoding;
-    const char *name; /* NULL ends a table */
+    const char *name;           /* NULL ends a table */
     uint16_t access;
-    uint8_t var;    /* guest variable that holds it, 0: none */
-    int8_t feature; /* ArmFeature + 1 that must be present; 0: none */
-    uint32_t field; /* offset of a uint64_t in ArmCpu; 0: none (reads as reset) */
+    uint8_t var;                /* guest variable that holds it, 0: none */
+    int8_t feature;             /* ArmFeature + 1 that must be present; 0: none */
+    uint32_t field;             /* offset of a uint64_t in ArmCpu; 0: none (reads as reset) */
     uint64_t reset;
-    uint64_t read_only; /* bits that a write does not change */
+    uint64_t read_only;         /* bits that a write does not change */
     uint64_t (*read)(ArmCpu *cpu, const ArmSysreg *reg);
     void (*write)(ArmCpu *cpu, const ArmSysreg *reg, uint64_t value);
-    uint32_t el0_mode; /* mode bits without which EL0 access traps (EC 0x18) */
+    uint32_t el0_mode;          /* mode bits without which EL0 access traps (EC 0x18) */
     /* The same by a hook: false traps. NULL: the access bits alone decide. */
     bool (*el0_allowed)(ArmCpu *cpu, const ArmSysreg *reg, bool write);
-    uint8_t index; /* for hooks of register arrays */
+    uint8_t index;              /* for hooks of register arrays */
 };
 
 extern const ArmSysreg arm_sysregs_id[], arm_sysregs_memory[], arm_sysregs_timer[],
@@ -73,11 +70,11 @@ enum {
     SCTLR_ENIB = 1 << 30,
     SCTLR_DSSBS_SHIFT = 44,
 };
-#define SCTLR_ENIA  (UINT64_C(1) << 31)
+#define SCTLR_ENIA (UINT64_C(1) << 31)
 #define SCTLR_MSCEN (UINT64_C(1) << 33)
-#define SCTLR_BT0   (UINT64_C(1) << 35)
-#define SCTLR_BT1   (UINT64_C(1) << 36)
-#define SCTLR_EPAN  (UINT64_C(1) << 57)
+#define SCTLR_BT0 (UINT64_C(1) << 35)
+#define SCTLR_BT1 (UINT64_C(1) << 36)
+#define SCTLR_EPAN (UINT64_C(1) << 57)
 
 enum {
     MDSCR_SS = 1 << 0,

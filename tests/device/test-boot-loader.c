@@ -168,6 +168,20 @@ static void sizes(void)
     unlink(initrd);
 }
 
+/* The tree of an ELF file whose only segment is moved to an address. */
+static void expect_dtb(uint8_t *file, size_t size, uint64_t address, uint64_t dtb)
+{
+    ArmBoot boot;
+    Rig rig;
+    g_autofree char *message = NULL;
+
+    store_le64(file + 0x40 + offsetof(Elf64_Phdr, p_paddr), address);
+    message = load(&rig, &boot, file, size, NULL);
+    g_assert_cmpstr(message, ==, NULL);
+    g_assert_cmphex(boot.dtb_address, ==, dtb);
+    unload(&rig, &boot);
+}
+
 static void elf(void)
 {
     uint8_t file[0x300] = { 0 };
@@ -199,7 +213,11 @@ static void elf(void)
     g_assert_cmphex(boot.entry, ==, RIG_RAM + 0x100010);
     g_assert_cmphex(rig.machine->ram.host[0x1000ff], ==, 0x5a);
     g_assert_cmphex(boot.kernel_end, ==, RIG_RAM + 0x101000);
+    g_assert_cmphex(boot.dtb_address, ==, RIG_RAM); /* there is room below the program */
     unload(&rig, &boot);
+    expect_dtb(file, sizeof file, RIG_RAM + 4096, RIG_RAM);
+    expect_dtb(file, sizeof file, RIG_RAM + 4095, RIG_RAM + MIB(32));
+    expect_dtb(file, sizeof file, RIG_RAM + MIB(64) - 0x1000, RIG_RAM); /* none behind it */
     expect_failure(file, 0x280, "truncated");
     segment.p_paddr = UINT64_MAX - 10;
     memcpy(file + 0x40, &segment, sizeof segment);
