@@ -16,8 +16,6 @@ const NotYet device_types_not_yet[] = {
       "i82558a i82558b i82559a i82559b i82559c i82559er i82562 i82801 igb "
       "pvrdma rocker tulip usb-net vmxnet3 xen-net-device",
       "use virtio-net-pci" },
-    { "pci-serial pci-serial-2x pci-serial-4x",
-      "use virtserialport" },
     { "pci-bridge-seat", "use pci-bridge" },
     { "ati-vga qxl qxl-vga vmware-svga", "use VGA" },
     { "vhost-user-vga virtio-vga-gl virtio-vga-rutabaga", "use virtio-vga" },

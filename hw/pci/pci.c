@@ -65,7 +65,7 @@ void pci_add_bar(PciDevice *pci, unsigned index, PciBarKind kind, bool prefetcha
     uint64_t mask = ~(region->size - 1);
     uint32_t flags = prefetchable ? BAR_PREFETCHABLE : 0;
 
-    g_assert(is_power_of_two(region->size) && region->size >= 16);
+    g_assert(is_power_of_two(region->size) && region->size >= (kind == PCI_BAR_IO ? 4 : 16));
     g_assert(index < PCI_BAR_COUNT && pci->bars[index].kind == PCI_BAR_NONE);
     pci->bars[index] = (PciBar){ .kind = kind, .region = region };
     if (kind == PCI_BAR_IO) {

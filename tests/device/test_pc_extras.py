@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""What -device adds to a PC besides its buses' cards, without a guest: vmgenid, vmcoreinfo, pc-testdev; and fw_cfg under fire."""
+"""What -device adds to a PC besides its buses' cards, without a guest: vmgenid, vmcoreinfo, pc-testdev, serial ports on PCI; and fw_cfg under fire."""
 
 import random
 import struct
@@ -155,6 +155,35 @@ def absurd_selectors():
     q.close()
 
 
+def serial_cards():
+    """UARTs one behind the other in a BAR of ports, one pin for all."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, number, uarts in (("pci-serial", 2, 1), ("pci-serial-2x", 3, 2), ("pci-serial-4x", 4, 4)):
+            ends = ["chardev"] if uarts == 1 else [f"chardev{i + 1}" for i in range(uarts)]
+            arguments = [word for i in range(uarts) for word in ("-chardev", f"file,id=c{i},path={folder}/{name}{i}")]
+            q = Pc(*arguments, "-device", ",".join([name, "addr=5", *(f"{end}=c{i}" for i, end in enumerate(ends))]))
+            assert q.config_read(5, 0, 0) == number << 16 | 0x1b36 and q.config_read(5, 0, 8) == 0x07000201
+            q.config_write(5, 0, 0x10, 0xffffffff, "l")
+            assert q.config_read(5, 0, 0x10) == 0x100000000 - 8 * uarts | 1, hex(q.config_read(5, 0, 0x10))
+            q.config_write(5, 0, 0x10, 0xc000, "l")
+            q.config_write(5, 0, 4, 1, "l")
+            for i in range(uarts):
+                port = 0xc000 + 8 * i
+                for byte in b"to %d" % i:
+                    q.out("b", port, byte)
+                assert q.inp("b", port + 5) == 0x60
+                q.out("b", port + 1, 2)
+                assert q.config_read(5, 0, 4) >> 19 & 1, "the transmitter is empty"
+            for i in range(uarts):
+                assert q.config_read(5, 0, 4) >> 19 & 1
+                assert q.inp("b", 0xc002 + 8 * i) == 2, "which is told once"
+            assert not q.config_read(5, 0, 4) >> 19 & 1
+            q.close()
+            for i in range(uarts):
+                with open(f"{folder}/{name}{i}", "rb") as written:
+                    assert written.read() == b"to %d" % i
+
+
 def refusals():
     for arguments, words in ((["-device", "vmgenid,guid=x"], "neither a UUID nor auto"),
                              (["-device", "vmgenid", "-device", "vmgenid"], "one vmgenid at most"),
@@ -168,6 +197,6 @@ def refusals():
 
 
 if __name__ == "__main__":
-    for test in (option_rom, generation, core_information, test_device, absurd_selectors, refusals):
+    for test in (option_rom, generation, core_information, test_device, absurd_selectors, serial_cards, refusals):
         print(test.__name__, flush=True)
         test()
