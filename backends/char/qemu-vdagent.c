@@ -35,6 +35,7 @@ enum {
 typedef struct {
     Chardev chardev;
     bool clipboard, mouse;       /* properties */
+    char *name;                  /* property: for SPICE, of which there is none */
     GByteArray *chunk, *message; /* received and not yet complete */
     GByteArray *output;          /* that the guest has not taken */
     unsigned capabilities;       /* of the agent; 0: it has not told them */
@@ -353,6 +354,7 @@ static const Property vdagent_properties[] = {
       "share the clipboard with the host" },
     { "mouse", PROPERTY_BOOL, offsetof(VdagentChardev, mouse),
       "give the guest a pointer by its agent (default off)" },
+    { "name", PROPERTY_STRING, offsetof(VdagentChardev, name), "accepted; has no effect" },
     { NULL },
 };
 

@@ -414,6 +414,6 @@ void serial_state_loaded(Serial *s)
     s->rx_count = MIN(s->rx_count, SERIAL_FIFO_DEPTH);
     s->tx_count = MIN(s->tx_count, SERIAL_FIFO_DEPTH);
     /* Who saved no timer told of any character at once. */
-    s->timed_out |= s->rx_count && !timer_is_armed(&s->timeout);
+    s->timed_out |= s->rx_count && s->rx_count < trigger_level(s) && !timer_is_armed(&s->timeout);
     update_irq(s);
 }

@@ -101,8 +101,8 @@ static bool realize(Device *device, GError **error)
 
     if (l->cpu != NO_CPU && l->cpu >= device->machine->vcpus->len) {
         return error_fail(error, KASO_ERROR_INVALID,
-                          "device 'loader': cpu-num=%u: the CPUs are 0 to %u", l->cpu,
-                          device->machine->vcpus->len - 1);
+                          "device 'loader': cpu-num=%u: this machine has %u CPUs, from 0 on",
+                          l->cpu, device->machine->vcpus->len);
     }
     if (!(l->data_bytes ? take_data(l, error)
           : l->file     ? take_file(l, error)

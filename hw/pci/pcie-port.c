@@ -14,12 +14,16 @@ enum {
     PCIE_FLAGS = 0x02,
     LINK_CAPABILITIES = 0x0c,
     LINK_STATUS = 0x12,
+    LINK_CAPABILITIES_2 = 0x2c,
+    LINK_CONTROL_2 = 0x30,
     SLOT_CAPABILITIES = 0x14,
     SLOT_CONTROL = 0x18,
     SLOT_STATUS = 0x1a,
     ROOT_CONTROL = 0x1c,
 
     FLAGS_SLOT = 1 << 8,
+    LINK_SPEED_AND_WIDTH = 0x3ff,
+    LINK_WIDTH_SHIFT = 4,
     LINK_REPORTS_ACTIVE = 1 << 20,
     LINK_ACTIVE = 1 << 13,
     ROOT_CONTROL_WRITABLE = 0x1f,
@@ -61,6 +65,8 @@ typedef struct {
     uint64_t io_reserve, mem_reserve, pref32_reserve, pref64_reserve;
     uint32_t bus_reserve;
     bool hotplug, power_controller;
+    char *speed;   /* the fastest link, in GT/s; NULL: types that have no such property */
+    uint8_t width; /* the widest one */
 } PciePort;
 
 /* class_data of the types. */
@@ -257,6 +263,36 @@ static void add_slot(PciePort *port)
 
 static bool pcie_port_realize(Device *device, GError **error);
 
+/* What is in the slot has the slowest and narrowest link, so that the link's status stays. */
+static bool set_link(PciePort *port, GError **error)
+{
+    static const char *const speeds[] = { "2_5", "5", "8", "16", "32", "64" };
+    static const uint8_t widths[] = { 1, 2, 4, 8, 12, 16, 32 };
+    uint8_t *registers = capability(port);
+    unsigned speed = 0, width = 0;
+
+    while (speed < ARRAY_SIZE(speeds) && g_strcmp0(port->speed, speeds[speed]) != 0) {
+        speed++;
+    }
+    while (width < ARRAY_SIZE(widths) && port->width != widths[width]) {
+        width++;
+    }
+    if (speed == ARRAY_SIZE(speeds) || width == ARRAY_SIZE(widths)) {
+        return error_fail(
+            error, KASO_ERROR_INVALID,
+            "x-speed is 2_5, 5, 8, 16, 32 or 64, and x-width 1, 2, 4, 8, 12, 16 or 32");
+    }
+    speed++; /* as the registers count */
+    store_le32(registers + LINK_CAPABILITIES,
+               (load_le32(registers + LINK_CAPABILITIES) & ~(uint32_t)LINK_SPEED_AND_WIDTH) |
+                   speed | (uint32_t)port->width << LINK_WIDTH_SHIFT);
+    if (speed > 1) {
+        store_le32(registers + LINK_CAPABILITIES_2, ((1U << speed) - 1) << 1);
+        store_le16(registers + LINK_CONTROL_2, (uint16_t)speed);
+    }
+    return true;
+}
+
 typedef struct {
     const PciePort *port;
     const Device *taken; /* who has its chassis and slot; NULL: nobody */
@@ -298,6 +334,9 @@ static bool pcie_port_realize(Device *device, GError **error)
     port->express = pci_add_express_capability(&port->bridge.pci, kind->express);
     pci_add_msi(&port->bridge.pci);
     port->bridge.pci.ops = &pcie_port_ops;
+    if (port->speed && !set_link(port, error)) {
+        return false;
+    }
     if (has_slot(port)) {
         add_slot(port);
     }
@@ -351,9 +390,18 @@ static void pcie_port_state_loaded(Device *device)
             "accepted; the slot has one", "on"                                                     \
     }
 
+#define LINK_PROPERTIES                                                                            \
+    { "x-speed", PROPERTY_STRING, offsetof(PciePort, speed),                                       \
+      "the fastest link, in GT/s: 2_5, 5, 8, 16, 32 or 64", "2_5" },                               \
+    {                                                                                              \
+        "x-width", PROPERTY_U8, offsetof(PciePort, width),                                         \
+            "the widest link: 1, 2, 4, 8, 12, 16 or 32 lanes", "1"                                 \
+    }
+
 static const Property port_properties[] = { PORT_PROPERTIES, { 0 } };
 static const Property root_port_properties[] = {
     PORT_PROPERTIES,
+    LINK_PROPERTIES,
     { "io-reserve", PROPERTY_SIZE, offsetof(PciePort, io_reserve), "accepted; has no effect" },
     { "mem-reserve", PROPERTY_SIZE, offsetof(PciePort, mem_reserve), "accepted; has no effect" },
     { "pref32-reserve", PROPERTY_SIZE, offsetof(PciePort, pref32_reserve),

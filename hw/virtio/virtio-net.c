@@ -373,6 +373,11 @@ static const Property virtio_net_properties[] = {
     IGNORED("rss"),
     IGNORED("hash"),
     IGNORED("failover"),
+    IGNORED("guest_rsc_ext"),
+    IGNORED("guest_tunnel"),
+    IGNORED("guest_tunnel_csum"),
+    IGNORED("host_tunnel"),
+    IGNORED("host_tunnel_csum"),
     { 0 },
 };
 /* clang-format on */

@@ -201,7 +201,7 @@ class LoaderTest(unittest.TestCase):
     def test_refused(self):
         path = self.file(b'text')
         for arguments, says in (
-                ('', 'needs file='), ('data=1', 'needs file='), ('addr=1', 'needs file='), ('cpu-num=1,addr=0', 'the CPUs are 0 to 0'),
+                ('', 'needs file='), ('data=1', 'needs file='), ('addr=1', 'needs file='), ('cpu-num=1,addr=0', 'this machine has 1 CPUs'),
                 (f'file={path},data=1,data-len=1', 'two loaders'), (f'file={path},data=1', 'two loaders'),
                 ('data=1,data-len=9', 'data-len=9'), ('force-raw=on', 'needs file='), ('file=/nonexistent/x', '/nonexistent/x'),
                 (f'file={self.file(b"", "empty")}', 'is empty'), (f'file={path},addr=0x90000000', 'no memory at 0x90000000'),

@@ -184,11 +184,33 @@ def serial_cards():
                     assert written.read() == b"to %d" % i
 
 
+def links():
+    """A root port's link is as fast and as wide as it is told."""
+    for options, capability, speeds, target in (("", 0x11, 0, 0), (",x-speed=16,x-width=32", 0x204, 0x1e, 4), (",x-speed=5", 0x12, 6, 2)):
+        q = Pc("-device", "pcie-root-port,addr=6,chassis=1" + options, machine="q35")
+        at = q.config_read(6, 0, 0x34, "b")
+        while q.config_read(6, 0, at, "b") != 0x10:
+            at = q.config_read(6, 0, at + 1, "b")
+        assert q.config_read(6, 0, at + 0x0c) & 0x3ff == capability, hex(q.config_read(6, 0, at + 0x0c))
+        assert q.config_read(6, 0, at + 0x12, "w") & 0x3ff == 0x11
+        assert q.config_read(6, 0, at + 0x2c) == speeds and q.config_read(6, 0, at + 0x30, "w") & 0xf == target
+        q.close()
+
+
+def accepted():
+    """What managers of machines always give, though it changes nothing here."""
+    Pc("-iscsi", "initiator-name=iqn.1993-08.org.debian:01:aabbccddeeff", "-device", "virtio-serial", "-chardev", "qemu-vdagent,id=a,name=vdagent",
+       "-device", "virtserialport,chardev=a,name=com.redhat.spice.0", "-device", "virtio-net-pci,host_tunnel=off,guest_tunnel=off").close()
+
+
 def refusals():
     for arguments, words in ((["-device", "vmgenid,guid=x"], "neither a UUID nor auto"),
                              (["-device", "vmgenid", "-device", "vmgenid"], "one vmgenid at most"),
                              (["-device", "vmcoreinfo", "-device", "vmcoreinfo"], "one vmcoreinfo at most"),
                              (["-M", "pc-i440fx-2.3", "-device", "vmgenid"], "needs fw_cfg with DMA"),
+                             (["-M", "q35", "-device", "pcie-root-port,x-speed=3"], "x-speed is 2_5"),
+                             (["-M", "q35", "-device", "pcie-root-port,x-width=0"], "x-width"),
+                             (["-M", "none", "-device", "loader,addr=0,cpu-num=0"], "0 CPUs"),
                              (["-M", "isapc", "-device", "vmgenid"], "part of boards")):
         machine = [] if "-M" in arguments else ["-M", "pc"]
         run = subprocess.run([sys.argv[1], *machine, "-display", "none", "-S", *arguments], capture_output=True, timeout=60,
@@ -197,6 +219,6 @@ def refusals():
 
 
 if __name__ == "__main__":
-    for test in (option_rom, generation, core_information, test_device, absurd_selectors, serial_cards, refusals):
+    for test in (option_rom, generation, core_information, test_device, absurd_selectors, serial_cards, links, accepted, refusals):
         print(test.__name__, flush=True)
         test()
