@@ -125,8 +125,12 @@ static uint64_t read_count(ArmCpu *cpu, const ArmSysreg *reg)
 static uint64_t read_ctl(ArmCpu *cpu, const ArmSysreg *reg)
 {
     const ArmTimer *timer = &cpu->timers[reg->index];
+    bool met = condition_met(cpu, timer);
 
-    return timer->ctl | (condition_met(cpu, timer) ? CTL_ISTATUS : 0);
+    if (met) { /* the main loop may be late to raise the interrupt */
+        set_timer(cpu, reg->index, timer->ctl, timer->cval);
+    }
+    return timer->ctl | (met ? CTL_ISTATUS : 0);
 }
 
 static void write_ctl(ArmCpu *cpu, const ArmSysreg *reg, uint64_t value)

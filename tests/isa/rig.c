@@ -37,7 +37,7 @@ static void set_cpu_line(void *opaque, int number, int level)
     vcpu_set_interrupt(opaque, (unsigned)number, level);
 }
 
-/* The counters interrupt without an interrupt controller. */
+/* The counters and the virtual timer interrupt without an interrupt controller. */
 static bool build(Machine *machine, void *board, GError **error)
 {
     if (!machine_map_ram(machine, RIG_RAM, error) || !machine_create_vcpus(machine, error)) {
@@ -46,6 +46,7 @@ static bool build(Machine *machine, void *board, GError **error)
     for (unsigned i = 0; i < machine->vcpus->len; i++) {
         Vcpu *vcpu = machine->vcpus->pdata[i];
 
+        device_connect_irq(&vcpu->device, ARM_CPU_IRQ_TIMER_VIRT, set_cpu_line, vcpu, ARM_LINE_IRQ);
         device_connect_irq(&vcpu->device, ARM_CPU_IRQ_PMU, set_cpu_line, vcpu, ARM_LINE_IRQ);
     }
     return true;
