@@ -9,13 +9,13 @@
 #include "migration/migration.h"
 #include "migration/snapshot.h"
 
-/* One line, whatever characters a value had that the message repeats. */
+/* One line, whatever characters a value had that the message repeats; a sentence more, as a hint is, has its own. */
 static char *in_one_line(const char *text)
 {
     GString *line = g_string_new(NULL);
 
     for (; *text; text++) {
-        if (g_ascii_iscntrl(*text)) {
+        if (g_ascii_iscntrl(*text) && (*text != '\n' || !g_ascii_isupper(text[1]))) {
             g_string_append_printf(line, "\\x%02x", (uint8_t)*text);
         } else {
             g_string_append_c(line, *text);

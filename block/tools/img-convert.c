@@ -419,7 +419,7 @@ typedef struct {
     Convert convert;
     ImageArguments target_arguments;
     const char *target_format, *target, *snapshot;
-    bool no_create, target_is_zero, bitmaps, skip_broken, any_order, offload, has_options;
+    bool no_create, target_is_zero, bitmaps, skip_broken, any_order, offload, has_options, help;
     GHashTable *options;
 } ConvertCommand;
 
@@ -456,7 +456,9 @@ static bool convert_number(Tool *tool, void *arguments, const char *name, const 
 static bool convert_option(Tool *tool, void *arguments, const char *name, const char *value)
 {
     ((ConvertCommand *)arguments)->has_options = true;
-    return tool_parse_options(tool, value, ((ConvertCommand *)arguments)->options);
+    ((ConvertCommand *)arguments)->help |= tool_wants_help(value);
+    return ((ConvertCommand *)arguments)->help ||
+           tool_parse_options(tool, value, ((ConvertCommand *)arguments)->options);
 }
 
 static bool convert_backing(Tool *tool, void *arguments, const char *name, const char *value)
@@ -697,6 +699,9 @@ static int convert_run(Tool *tool, int argc, char **argv)
     if (!tool_parse(tool, &img_convert, convert_options, &command, argc, argv, &operands, &count,
                     &status)) {
         return status;
+    }
+    if (command.help) {
+        return tool_print_options(target_format(&command), false);
     }
     if (count < 2) {
         return tool_fail(tool, "Must specify image file name");

@@ -8,7 +8,46 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int print_options(const char *format, bool amend)
+/* What kind of value an option takes that is no text; it is the same in all formats. */
+static const char *option_type(const char *name)
+{
+    static const struct {
+        const char *name, *type;
+    } types[] = {
+        { "block_size", "size" },
+        { "block_state_zero", "bool (on/off)" },
+        { "cluster_size", "size" },
+        { "compat6", "bool (on/off)" },
+        { "data_file_raw", "bool (on/off)" },
+        { "detached-header", "bool (on/off)" },
+        { "encrypt.iter-time", "num" },
+        { "encrypt.keyslot", "num" },
+        { "encryption", "bool (on/off)" },
+        { "extended_l2", "bool (on/off)" },
+        { "extent_size_hint", "size" },
+        { "force_size", "bool (on/off)" },
+        { "iter-time", "num" },
+        { "keep_data_file", "bool (on/off)" },
+        { "keyslot", "num" },
+        { "lazy_refcounts", "bool (on/off)" },
+        { "log_size", "size" },
+        { "nocow", "bool (on/off)" },
+        { "refcount_bits", "num" },
+        { "size", "size" },
+        { "static", "bool (on/off)" },
+        { "table_size", "size" },
+        { "zeroed_grain", "bool (on/off)" },
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+        if (!strcmp(types[i].name, name)) {
+            return types[i].type;
+        }
+    }
+    return "str";
+}
+
+int tool_print_options(const char *format, bool amend)
 {
     const BlockDriver *driver = block_driver_find(format);
     const BlockOption *options = !driver ? NULL
@@ -22,7 +61,9 @@ static int print_options(const char *format, bool amend)
     }
     printf(amend ? "Amend options for '%s':\n" : "Supported %s options:\n", format);
     for (const BlockOption *o = options; o->name; o++) {
-        printf("  %-22s - %s\n", o->name, o->summary);
+        g_autofree char *name = g_strdup_printf("%s=<%s>", o->name, option_type(o->name));
+
+        printf("  %-22s - %s\n", name, o->summary);
     }
     return 0;
 }
@@ -279,7 +320,7 @@ static int create_run(Tool *tool, int argc, char **argv)
         return status;
     }
     if (command.help) {
-        return print_options(command.format, false);
+        return tool_print_options(command.format, false);
     }
     if (!count || count > 2) {
         return count ? tool_try(tool, &img_create, "Unexpected argument: %s", operands[2])
@@ -365,7 +406,7 @@ static int amend_run(Tool *tool, int argc, char **argv)
         return status;
     }
     if (command.help) {
-        return print_options(command.image.format ? command.image.format : "qcow2", true);
+        return tool_print_options(command.image.format ? command.image.format : "qcow2", true);
     }
     if (!g_hash_table_size(options)) {
         return tool_fail(tool, "Must specify options (-o)");
@@ -611,7 +652,7 @@ static int measure_run(Tool *tool, int argc, char **argv)
         return status;
     }
     if (command.help) {
-        return print_options(command.target, false);
+        return tool_print_options(command.target, false);
     }
     if (!measure_check(tool, &command, count)) {
         return 1;

@@ -74,6 +74,8 @@ void tool_end_progress(Tool *tool);
 char *tool_human_size(uint64_t size);
 /* Whether one of -o's options is "help" or "?". */
 bool tool_wants_help(const char *text);
+/* What create or amend takes after -o for a format; the program's status. */
+int tool_print_options(const char *format, bool amend);
 /* -o a=b,c=d into options. */
 bool tool_parse_options(Tool *tool, const char *text, GHashTable *options);
 /* What `COMMAND --help` prints. */

@@ -272,8 +272,21 @@ def file_options():
         "preallocation=metadata,key-secret=s,iter-time=10", "f", "5M")
 
 
+def option_help():
+    """What -o takes is told in the form that scripts know, with what kind of value it is."""
+    form = re.compile(r"  [\w.-]+=<(str|num|size|bool \(on/off\))> *- \S.*")
+    for command in (("create", "-f"), ("convert", "-O"), ("amend", "-f")):
+        for format in ("qcow2", "luks") if command[0] == "amend" else ("raw", "qcow2", "qcow", "qed", "vdi", "vhdx", "vpc", "vmdk", "luks"):
+            lines = run(IMG, *command, format, "-o", "help").splitlines()
+            assert format in lines[0] and len(lines) > 1, lines
+            for line in lines[1:]:
+                assert form.fullmatch(line), line
+    listed = run(IMG, "convert", "-O", "vdi", "-o", "help")
+    assert "  size=<size>            - " in listed and "  static=<bool (on/off)> - " in listed, listed
+
+
 with tempfile.TemporaryDirectory() as folder:
     os.chdir(folder)
-    for test in (creation, versions, words, data_files, sizes, tables, chains, targets, io_commands, full_disks, file_options):
+    for test in (option_help, creation, versions, words, data_files, sizes, tables, chains, targets, io_commands, full_disks, file_options):
         test()
     os.chdir("/")
