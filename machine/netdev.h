@@ -34,6 +34,22 @@ enum {
 
 enum { NETDEV_MAX_QUEUES = 31 };
 
+/* What of the frames for it a NIC lets through. */
+typedef enum { NET_FILTER_NORMAL, NET_FILTER_NONE, NET_FILTER_ALL } NetFilterMode;
+
+typedef struct {
+    const uint8_t (*addresses)[6];
+    unsigned count;
+    bool overflow; /* there are more than it can hold, and all pass */
+} NetFilterTable;
+
+typedef struct {
+    bool promiscuous, broadcast;
+    NetFilterMode unicast, multicast, vlan;
+    const uint8_t *main_mac, *vlans; /* a bit for each VLAN */
+    NetFilterTable unicast_table, multicast_table;
+} NetFilterInfo;
+
 typedef struct {
     /* Whether receive would take a frame now. */
     bool (*can_receive)(void *opaque);
@@ -45,6 +61,10 @@ typedef struct {
      */
     bool (*has_room)(void *opaque, unsigned queue);
     bool (*take)(void *opaque, unsigned queue, const uint8_t *frame, size_t size);
+    /*
+     * Its filter, for the monitor. Whoever asked is told of the next change, once, by NIC_RX_FILTER_CHANGED. NULL: it does not tell.
+     */
+    void (*describe_filter)(void *opaque, NetFilterInfo *info);
 } NetClient;
 
 /* What a kernel needs to carry a queue's frames itself (vhost-net). */

@@ -262,9 +262,15 @@ static void virtio_9p_unrealize(VirtioDevice *virtio)
     g_clear_pointer(&device->session, ninep_session_unref);
 }
 
+static const VirtioBitName virtio_9p_names[] = {
+    { F_MOUNT_TAG, "VIRTIO_9P_F_MOUNT_TAG", "tells its tag" },
+    { 0 },
+};
+
 static const VirtioType virtio_9p_type = {
     .name = "virtio-9p",
     .virtio_id = 9,
+    .feature_names = virtio_9p_names,
     .transitional_pci_id = 0x1009,
     .pci_class = 0x000200,
     .config_size = CONFIG_TAG + TAG_MOST,

@@ -20,6 +20,7 @@
 #include "hw/nvram/fw_cfg.h"
 #include "machine/accelerator.h"
 #include "machine/chardev.h"
+#include "machine/device-tree.h"
 #include "machine/irq-tap.h"
 
 #define POWER_KEY_NS INT64_C(100000000)
@@ -427,8 +428,12 @@ static bool virt_load(Machine *machine, void *board, GError **error)
     } else if (!arm_boot_load(&virt->boot, fdt_totalsize(virt->fdt), error)) {
         return false;
     }
-    return arm_boot_amend_dtb(&virt->boot, virt->fdt, error) &&
-           (!virt->dumpdtb || dump_fdt(virt, error));
+    if (!arm_boot_amend_dtb(&virt->boot, virt->fdt, error)) {
+        return false;
+    }
+    machine_attach(machine, MACHINE_DEVICE_TREE, g_memdup2(virt->fdt, fdt_totalsize(virt->fdt)),
+                   g_free);
+    return !virt->dumpdtb || dump_fdt(virt, error);
 }
 
 /* --- the board --- */

@@ -192,6 +192,11 @@ const StateField virtio_gpu_scanout_state[] = {
     { 0 },
 };
 
+const VirtioBitName virtio_gpu_names[] = {
+    { F_EDID, "VIRTIO_GPU_F_EDID", "tells what its screens can show" },
+    { 0 },
+};
+
 static const VirtioType virtio_gpu_type = VIRTIO_GPU_TYPE("virtio-gpu", 0x038000, NULL);
 static const Property virtio_gpu_properties[] = { VIRTIO_GPU_PROPERTIES, { 0 } };
 static const StateField virtio_gpu_state[] = { VIRTIO_GPU_STATE, { 0 } };

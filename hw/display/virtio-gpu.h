@@ -76,6 +76,7 @@ static inline VirtioGpu *virtio_gpu(VirtioDevice *virtio)
 /* virtio-gpu.c */
 bool virtio_gpu_realize(VirtioDevice *virtio, GError **error);
 void virtio_gpu_unrealize(VirtioDevice *virtio);
+extern const VirtioBitName virtio_gpu_names[];
 uint64_t virtio_gpu_features(VirtioDevice *virtio);
 void virtio_gpu_reset(VirtioDevice *virtio);
 void virtio_gpu_config_read(VirtioDevice *virtio);
@@ -117,7 +118,7 @@ void virtio_gpu_state_loaded(VirtioDevice *virtio);
 #define VIRTIO_GPU_TYPE(name_, class_, rom_)                                                       \
     {                                                                                              \
         .name = name_, .virtio_id = 16, .pci_class = class_, .rom = rom_,                          \
-        .config_size = GPU_CONFIG_SIZE, .realize = virtio_gpu_realize,                             \
+        .feature_names = virtio_gpu_names, .config_size = GPU_CONFIG_SIZE, .realize = virtio_gpu_realize,                             \
         .unrealize = virtio_gpu_unrealize, .features = virtio_gpu_features,                        \
         .reset = virtio_gpu_reset, .config_read = virtio_gpu_config_read,                          \
         .config_written = virtio_gpu_config_written, .state_saving = virtio_gpu_state_saving,      \

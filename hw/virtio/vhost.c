@@ -94,6 +94,14 @@ void vhost_kick(Vhost *vhost, unsigned queue)
     }
 }
 
+void vhost_queue_descriptors(const Vhost *vhost, unsigned queue, int *kick, int *call)
+{
+    const VhostQueue *q = &vhost->queue[queue - vhost->queue[0].queue->index];
+
+    *kick = q->bell >= 0 ? q->bell : q->kick;
+    *call = irq_signal_fd(q->call);
+}
+
 /* --- memory --- */
 
 static void add_region(struct vhost_memory *table, const MemoryRange *range)

@@ -24,6 +24,8 @@ bool vhost_is_running(const Vhost *vhost);
 /* Whether the kernel's half of the queue is at work. */
 bool vhost_has_queue(const Vhost *vhost, unsigned queue);
 void vhost_kick(Vhost *vhost, unsigned queue);
+/* By which it is kicked, and by which it interrupts. Of a queue that it has. */
+void vhost_queue_descriptors(const Vhost *vhost, unsigned queue, int *kick, int *call);
 /* Memory may be elsewhere now. false with an error: the queues are not in memory any more, or the kernel refuses; it is stopped. */
 bool vhost_memory_changed(Vhost *vhost, GError **error);
 /* The file that a queue's frames go to and come from (VHOST_NET_SET_BACKEND); -1: none. Index from `first`. */

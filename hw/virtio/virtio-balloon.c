@@ -305,9 +305,18 @@ static void virtio_balloon_unrealize(VirtioDevice *virtio)
     machine_forget_balloon(virtio_machine(virtio), virtio_balloon(virtio));
 }
 
+static const VirtioBitName virtio_balloon_names[] = {
+    { F_STATS_VQ, "VIRTIO_BALLOON_F_STATS_VQ", "a queue for statistics" },
+    { F_DEFLATE_ON_OOM, "VIRTIO_BALLOON_F_DEFLATE_ON_OOM",
+      "the guest may take memory back that it needs" },
+    { F_REPORTING, "VIRTIO_BALLOON_F_REPORTING", "a queue for pages that are free" },
+    { 0 },
+};
+
 static const VirtioType virtio_balloon_type = {
     .name = "virtio-balloon",
     .virtio_id = 5,
+    .feature_names = virtio_balloon_names,
     .transitional_pci_id = 0x1002,
     .pci_class = 0x00ff00,
     .config_size = CONFIG_SIZE,

@@ -287,9 +287,24 @@ static void virtio_blk_unrealize(VirtioDevice *virtio)
     disk_disclaim(&blk->disk);
 }
 
+static const VirtioBitName virtio_blk_names[] = {
+    { F_SEG_MAX, "VIRTIO_BLK_F_SEG_MAX", "tells how many segments a request may have" },
+    { F_GEOMETRY, "VIRTIO_BLK_F_GEOMETRY", "tells cylinders, heads and sectors" },
+    { F_RO, "VIRTIO_BLK_F_RO", "cannot be written" },
+    { F_BLK_SIZE, "VIRTIO_BLK_F_BLK_SIZE", "tells the size of its blocks" },
+    { F_FLUSH, "VIRTIO_BLK_F_FLUSH", "has a cache that can be flushed" },
+    { F_TOPOLOGY, "VIRTIO_BLK_F_TOPOLOGY", "tells what sizes and alignments are best" },
+    { F_CONFIG_WCE, "VIRTIO_BLK_F_CONFIG_WCE", "its cache can be switched" },
+    { F_MQ, "VIRTIO_BLK_F_MQ", "several queues" },
+    { F_DISCARD, "VIRTIO_BLK_F_DISCARD", "ranges can be given back" },
+    { F_WRITE_ZEROES, "VIRTIO_BLK_F_WRITE_ZEROES", "ranges can be zeroed" },
+    { 0 },
+};
+
 static const VirtioType virtio_blk_type = {
     .name = "virtio-blk",
     .virtio_id = 2,
+    .feature_names = virtio_blk_names,
     .transitional_pci_id = 0x1001,
     .pci_class = 0x010000,
     .config_size = CONFIG_SIZE,

@@ -79,9 +79,16 @@ static void mmio_notify_config(VirtioDevice *virtio)
     update_irq(virtio->mmio);
 }
 
+static void mmio_describe(const VirtioDevice *virtio, VirtioInfo *info)
+{
+    info->isr = (uint8_t)virtio->mmio->interrupt_status;
+    info->queue_select = virtio->mmio->queue_sel;
+}
+
 static const VirtioTransport mmio_transport = {
     .notify_queue = mmio_notify_queue,
     .notify_config = mmio_notify_config,
+    .describe = mmio_describe,
 };
 
 static void registers_reset(VirtioMmio *mmio)

@@ -2,6 +2,8 @@
 /* virtio-net's control queue (Virtio 1.2, 5.1.6.5), and the filter that it sets. */
 #include "hw/virtio/virtio-net.h"
 
+#include "machine/machine.h"
+
 enum {
     ETHERTYPE_VLAN = 0x8100,
 
@@ -76,6 +78,54 @@ void virtio_net_reset_filter(VirtioNet *net)
     memset(&net->unicast, 0, sizeof net->unicast);
     memset(&net->multicast, 0, sizeof net->multicast);
     memset(net->vlans, 0, sizeof net->vlans);
+}
+
+static NetFilterMode filter_mode(const VirtioNet *net, unsigned none, unsigned all)
+{
+    return net->modes[none]  ? NET_FILTER_NONE
+           : net->modes[all] ? NET_FILTER_ALL
+                             : NET_FILTER_NORMAL;
+}
+
+static NetFilterTable filter_table(const MacTable *table)
+{
+    return (NetFilterTable){ table->address, table->count, table->overflow };
+}
+
+void virtio_net_describe_filter(void *opaque, NetFilterInfo *info)
+{
+    VirtioNet *net = opaque;
+
+    *info = (NetFilterInfo){
+        .promiscuous = net->modes[RX_PROMISCUOUS],
+        .broadcast = !net->modes[RX_NO_BROADCAST],
+        .unicast = filter_mode(net, RX_NO_UNICAST, RX_ALL_UNICAST),
+        .multicast = filter_mode(net, RX_NO_MULTICAST, RX_ALL_MULTICAST),
+        .vlan = virtio_has_feature(&net->virtio, F_CTRL_VLAN) ? NET_FILTER_NORMAL : NET_FILTER_ALL,
+        .main_mac = net->current_mac,
+        .vlans = net->vlans,
+        .unicast_table = filter_table(&net->unicast),
+        .multicast_table = filter_table(&net->multicast),
+    };
+    net->filter_told = false;
+}
+
+/* A guest may change it a thousand times in a second: once until somebody has looked. */
+static void tell_filter_changed(VirtioNet *net)
+{
+    const Device *device = &net->virtio.pci.device;
+    g_autofree char *path = device_user_path(device);
+    char *data;
+
+    if (net->filter_told) {
+        return;
+    }
+    net->filter_told = true;
+    data = device->from_user && device->anonymous < 0
+               ? g_strdup_printf("{\"name\": \"%s\", \"path\": \"%s/virtio-backend\"}", device->id,
+                                 path)
+               : g_strdup_printf("{\"path\": \"%s/virtio-backend\"}", path);
+    machine_event_soon(device->machine, "NIC_RX_FILTER_CHANGED", data);
 }
 
 /* Commands. */
@@ -213,18 +263,26 @@ static uint8_t control(VirtioNet *net, const uint8_t command[2], const VirtioEle
     static const struct {
         uint8_t feature; /* without it there is no such class */
         uint8_t (*run)(VirtioNet *net, uint8_t command, const VirtioElement *e);
+        bool filters;
     } classes[] = {
-        [CLASS_RX] = { F_CTRL_RX, control_rx },
-        [CLASS_MAC] = { F_CTRL_VQ, control_mac },
-        [CLASS_VLAN] = { F_CTRL_VLAN, control_vlan },
+        [CLASS_RX] = { F_CTRL_RX, control_rx, true },
+        [CLASS_MAC] = { F_CTRL_VQ, control_mac, true },
+        [CLASS_VLAN] = { F_CTRL_VLAN, control_vlan, true },
         [CLASS_ANNOUNCE] = { F_GUEST_ANNOUNCE, control_announce },
         [CLASS_MQ] = { F_MQ, control_mq },
         [CLASS_GUEST_OFFLOADS] = { F_CTRL_GUEST_OFFLOADS, control_offloads },
     };
+    uint8_t result;
 
-    return command[0] < G_N_ELEMENTS(classes) && virtio_net_offers(net, classes[command[0]].feature)
-               ? classes[command[0]].run(net, command[1], e)
-               : CONTROL_ERROR;
+    if (command[0] >= G_N_ELEMENTS(classes) ||
+        !virtio_net_offers(net, classes[command[0]].feature)) {
+        return CONTROL_ERROR;
+    }
+    result = classes[command[0]].run(net, command[1], e);
+    if (result == CONTROL_OK && classes[command[0]].filters) {
+        tell_filter_changed(net);
+    }
+    return result;
 }
 
 static bool take_control(VirtQueue *queue, VirtioElement *e)

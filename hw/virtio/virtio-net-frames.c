@@ -150,6 +150,7 @@ const NetClient virtio_net_client = {
     .has_room = has_room,
     .take = take,
     .link_changed = link_changed,
+    .describe_filter = virtio_net_describe_filter,
 };
 
 /* Transmit. */

@@ -180,3 +180,10 @@ void virtio_net_vhost_unrealize(VirtioNet *net)
     }
     g_clear_pointer(&net->vhost, g_free);
 }
+
+struct Vhost *virtio_net_vhost_of(VirtioDevice *virtio, unsigned queue)
+{
+    const VirtioNet *net = virtio_net(virtio);
+
+    return net->vhost && queue / 2 < net->vhost->running ? net->vhost->pair[queue / 2] : NULL;
+}

@@ -304,9 +304,43 @@ static void virtio_net_state_loaded(VirtioDevice *virtio)
     virtio_net_apply_offloads(net);
 }
 
+static const VirtioBitName virtio_net_names[] = {
+    { F_CSUM, "VIRTIO_NET_F_CSUM", "completes checksums of frames sent" },
+    { F_GUEST_CSUM, "VIRTIO_NET_F_GUEST_CSUM",
+      "the driver takes frames with incomplete checksums" },
+    { F_CTRL_GUEST_OFFLOADS, "VIRTIO_NET_F_CTRL_GUEST_OFFLOADS",
+      "what the driver takes can change while it runs" },
+    { F_MTU, "VIRTIO_NET_F_MTU", "tells the largest packet" },
+    { F_MAC, "VIRTIO_NET_F_MAC", "tells its address" },
+    { F_GSO, "VIRTIO_NET_F_GSO", "segments what is sent, the older way" },
+    { F_GUEST_TSO4, "VIRTIO_NET_F_GUEST_TSO4", "the driver takes unsegmented TCP over IPv4" },
+    { F_GUEST_TSO6, "VIRTIO_NET_F_GUEST_TSO6", "the driver takes unsegmented TCP over IPv6" },
+    { F_GUEST_ECN, "VIRTIO_NET_F_GUEST_ECN", "the driver takes unsegmented TCP with ECN" },
+    { F_GUEST_UFO, "VIRTIO_NET_F_GUEST_UFO", "the driver takes unfragmented UDP" },
+    { F_HOST_TSO4, "VIRTIO_NET_F_HOST_TSO4", "segments TCP over IPv4" },
+    { F_HOST_TSO6, "VIRTIO_NET_F_HOST_TSO6", "segments TCP over IPv6" },
+    { F_HOST_ECN, "VIRTIO_NET_F_HOST_ECN", "segments TCP with ECN" },
+    { F_HOST_UFO, "VIRTIO_NET_F_HOST_UFO", "fragments UDP" },
+    { F_MRG_RXBUF, "VIRTIO_NET_F_MRG_RXBUF", "a frame may fill several buffers" },
+    { F_STATUS, "VIRTIO_NET_F_STATUS", "tells whether its link is up" },
+    { F_CTRL_VQ, "VIRTIO_NET_F_CTRL_VQ", "a queue for control" },
+    { F_CTRL_RX, "VIRTIO_NET_F_CTRL_RX", "receive modes" },
+    { F_CTRL_VLAN, "VIRTIO_NET_F_CTRL_VLAN", "filters VLANs" },
+    { F_CTRL_RX_EXTRA, "VIRTIO_NET_F_CTRL_RX_EXTRA", "more receive modes" },
+    { F_GUEST_ANNOUNCE, "VIRTIO_NET_F_GUEST_ANNOUNCE", "asks the driver to announce itself" },
+    { F_MQ, "VIRTIO_NET_F_MQ", "several pairs of queues" },
+    { F_CTRL_MAC_ADDR, "VIRTIO_NET_F_CTRL_MAC_ADDR", "its address can be set" },
+    { F_GUEST_USO4, "VIRTIO_NET_F_GUEST_USO4", "the driver takes unsegmented UDP over IPv4" },
+    { F_GUEST_USO6, "VIRTIO_NET_F_GUEST_USO6", "the driver takes unsegmented UDP over IPv6" },
+    { F_HOST_USO, "VIRTIO_NET_F_HOST_USO", "segments UDP" },
+    { F_SPEED_DUPLEX, "VIRTIO_NET_F_SPEED_DUPLEX", "tells its speed" },
+    { 0 },
+};
+
 static const VirtioType virtio_net_type = {
     .name = "virtio-net",
     .virtio_id = 1,
+    .feature_names = virtio_net_names,
     .transitional_pci_id = 0x1000,
     .pci_class = 0x020000,
     .rom = "efi-virtio.rom",
@@ -321,6 +355,7 @@ static const VirtioType virtio_net_type = {
     .config_written = virtio_net_config_written,
     .state_check = virtio_net_state_check,
     .state_loaded = virtio_net_state_loaded,
+    .vhost = virtio_net_vhost_of,
 };
 
 #define FIELD(name) offsetof(VirtioNet, name)
@@ -399,6 +434,7 @@ static const StateField virtio_net_state[] = {
     STATE_MOST(VirtioNet, announcing, 1),
     STATE_DERIVED(VirtioNet, up),
     STATE_DERIVED(VirtioNet, loaded),
+    STATE_DERIVED(VirtioNet, filter_told),
     { 0 },
 };
 

@@ -74,6 +74,7 @@ typedef struct {
     bool link_up;
     unsigned pairs; /* of receive and transmit queues */
     VirtioNetVhost *vhost; /* the kernel carries frames, or could; NULL: it cannot */
+    bool filter_told;      /* nobody has asked for the filter since its last change was told */
     bool loaded;           /* its state is another one, of which the neighbours do not know */
     /* Properties. */
     Netdev *netdev;
@@ -124,10 +125,13 @@ void virtio_net_vhost_update(VirtioNet *net);
 void virtio_net_vhost_reset(VirtioNet *net);
 /* Whether the queue is the kernel's, which has then been told. */
 bool virtio_net_vhost_kick(VirtioNet *net, unsigned queue);
+/* For VirtioType. */
+struct Vhost *virtio_net_vhost_of(VirtioDevice *virtio, unsigned queue);
 
 /* virtio-net-control.c */
 void virtio_net_kick_control(VirtQueue *queue);
 void virtio_net_reset_filter(VirtioNet *net);
+void virtio_net_describe_filter(void *opaque, NetFilterInfo *info);
 bool virtio_net_wants(const VirtioNet *net, const uint8_t *frame, size_t size);
 
 #endif

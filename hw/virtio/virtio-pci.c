@@ -146,12 +146,19 @@ static void driver_ok(VirtioDevice *virtio)
     }
 }
 
+static void virtio_pci_describe(const VirtioDevice *virtio, VirtioInfo *info)
+{
+    info->isr = virtio->proxy.isr;
+    info->queue_select = virtio->proxy.queue_select;
+}
+
 static const VirtioTransport virtio_pci_transport = {
     .notify_queue = virtio_pci_notify_queue,
     .notify_config = virtio_pci_notify_config,
     .driver_ok = driver_ok,
     .bind_signal = bind_signal,
     .unbind_signal = unbind_signal,
+    .describe = virtio_pci_describe,
 };
 
 static uint8_t read_isr(VirtioDevice *virtio)

@@ -342,9 +342,16 @@ static bool virtio_scsi_realize(VirtioDevice *virtio, GError **error)
     return true;
 }
 
+static const VirtioBitName virtio_scsi_names[] = {
+    { VIRTIO_SCSI_F_HOTPLUG, "VIRTIO_SCSI_F_HOTPLUG", "tells of units that come and go" },
+    { VIRTIO_SCSI_F_CHANGE, "VIRTIO_SCSI_F_CHANGE", "tells of units that change" },
+    { 0 },
+};
+
 static const VirtioType virtio_scsi_type = {
     .name = "virtio-scsi",
     .virtio_id = 8,
+    .feature_names = virtio_scsi_names,
     .transitional_pci_id = 0x1004,
     .pci_class = 0x010000,
     .config_size = CONFIG_SIZE,

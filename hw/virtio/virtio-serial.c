@@ -561,9 +561,17 @@ static uint64_t virtio_serial_features(VirtioDevice *virtio)
            (serial->console_size ? BIT(F_SIZE) : 0);
 }
 
+static const VirtioBitName virtio_serial_names[] = {
+    { F_SIZE, "VIRTIO_CONSOLE_F_SIZE", "tells the size of the console" },
+    { F_MULTIPORT, "VIRTIO_CONSOLE_F_MULTIPORT", "several ports" },
+    { F_EMERG_WRITE, "VIRTIO_CONSOLE_F_EMERG_WRITE", "takes single characters without a queue" },
+    { 0 },
+};
+
 static const VirtioType virtio_serial_type = {
     .name = "virtio-serial",
     .virtio_id = 3,
+    .feature_names = virtio_serial_names,
     .transitional_pci_id = 0x1003,
     .pci_class = 0x078000,
     .config_size = CONFIG_SIZE,

@@ -15,6 +15,7 @@
 #include "hw/pci/pci.h"
 #include "machine/device.h"
 #include "machine/irq-signal.h"
+#include "machine/virtio-info.h"
 
 enum {
     VIRTIO_STATUS_ACKNOWLEDGE = 1,
@@ -109,6 +110,8 @@ typedef struct {
     /* The queue's interrupt is the signal's from now on, where the transport can; else its owner hears it. May be NULL. */
     void (*bind_signal)(VirtioDevice *virtio, VirtQueue *queue, IrqSignal *signal);
     void (*unbind_signal)(VirtioDevice *virtio, IrqSignal *signal);
+    /* What only the transport knows, for the monitor. */
+    void (*describe)(const VirtioDevice *virtio, VirtioInfo *info);
 } VirtioTransport;
 
 /* Host addresses of a queue's rings. */
@@ -124,6 +127,7 @@ struct VirtioType {
     uint32_t pci_class;
     const char *rom; /* file of its usual expansion ROM on PCI, or NULL */
     unsigned config_size;
+    const VirtioBitName *feature_names; /* of its own features, for the monitor; NULL: it has none */
     /* Adds queues with virtio_add_queue and fills config. */
     bool (*realize)(VirtioDevice *virtio, GError **error);
     void (*unrealize)(VirtioDevice *virtio);
@@ -152,6 +156,8 @@ struct VirtioType {
      * longer than a run of a handler, or it does not matter.
      */
     void (*retake)(VirtQueue *queue, VirtioElement *element);
+    /* Who else may work on that queue (vhost.h). NULL: nobody. */
+    struct Vhost *(*vhost)(VirtioDevice *virtio, unsigned queue);
 };
 
 /* Properties that all virtio devices have. */

@@ -337,6 +337,15 @@ static const MonitorCommand jit_command = {
 };
 MONITOR_COMMAND(jit_command);
 
+static const MonitorCommand accelerator_command = {
+    .name = "x-accel-stats",
+    .hmp = "info accel",
+    .summary = "shows what the accelerator has done, as info jit does",
+    .run = jit_run,
+    .returns = "HumanReadableText",
+};
+MONITOR_COMMAND(accelerator_command);
+
 /* Of accelerators for the host's own processor there is one. */
 static bool kvm_runs_target(const Target *target)
 {

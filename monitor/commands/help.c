@@ -81,3 +81,16 @@ static const MonitorCommand info_command = {
     .run = info_run,
 };
 MONITOR_COMMAND(info_command);
+
+static json_t *clear_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    /* ECMA-48: the cursor home, the screen empty; and xterm's: so are the lines above it. */
+    return monitor_text(g_string_new("\033[H\033[2J\033[3J"));
+}
+
+static const MonitorCommand clear_command = {
+    .hmp = "clear",
+    .summary = "clears the screen",
+    .run = clear_run,
+};
+MONITOR_COMMAND(clear_command);

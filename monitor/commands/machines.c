@@ -2,8 +2,10 @@
 /* Commands about boards, CPU models and accelerators: what there is, and what this machine has of it. */
 #include <string.h>
 
+#include "base/bits.h"
 #include "machine/accelerator.h"
 #include "machine/board.h"
+#include "machine/device-tree.h"
 #include "machine/object.h"
 #include "monitor/command.h"
 
@@ -321,3 +323,33 @@ static const MonitorCommand gic_command = {
     .returns = "[GICCapability]",
 };
 MONITOR_COMMAND(gic_command);
+
+static json_t *dumpdtb_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    enum { TOTAL_SIZE = 4 }; /* Devicetree specification, 5.2 */
+    const char *path = monitor_get_string(arguments, "filename");
+    const char *tree = machine_attached(monitor_machine(monitor), MACHINE_DEVICE_TREE);
+    g_autoptr(GError) problem = NULL;
+
+    if (!tree) {
+        error_fail(error, KASO_ERROR_UNSUPPORTED, "This machine doesn't have an FDT");
+    } else if (!g_file_set_contents(path, tree, load_be32(tree + TOTAL_SIZE), &problem)) {
+        error_fail(error, KASO_ERROR_IO, "cannot write the device tree to '%s': %s", path,
+                   problem->message);
+    }
+    return NULL;
+}
+
+static const MonitorArgument dumpdtb_arguments[] = {
+    { "filename", ARGUMENT_STRING, .summary = "file that is written" },
+    { NULL },
+};
+
+static const MonitorCommand dumpdtb_command = {
+    .name = "dumpdtb",
+    .hmp = "dumpdtb",
+    .summary = "writes the device tree that the guest is given to a file",
+    .arguments = dumpdtb_arguments,
+    .run = dumpdtb_run,
+};
+MONITOR_COMMAND(dumpdtb_command);

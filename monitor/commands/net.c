@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "backends/netdev-open.h"
+#include "machine/device.h"
 #include "monitor/command.h"
 
 typedef struct {
@@ -335,3 +336,125 @@ static const MonitorCommand set_link_command = {
     .run = set_link_run,
 };
 MONITOR_COMMAND(set_link_command);
+
+static char *mac_text(const uint8_t *mac)
+{
+    return g_strdup_printf("%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
+                           mac[5]);
+}
+
+static json_t *filter_table(const NetFilterTable *table)
+{
+    json_t *list = json_array();
+
+    for (unsigned i = 0; i < table->count; i++) {
+        g_autofree char *address = mac_text(table->addresses[i]);
+
+        json_array_append_new(list, json_string(address));
+    }
+    return list;
+}
+
+static json_t *vlan_table(const NetFilterInfo *info)
+{
+    enum { VLANS = 4096 };
+    json_t *list = json_array();
+
+    for (unsigned vlan = VLANS; vlan--;) {
+        if (info->vlan == NET_FILTER_ALL || (info->vlans[vlan / 8] >> (vlan % 8) & 1)) {
+            json_array_append_new(list, json_integer(vlan));
+        }
+    }
+    return list;
+}
+
+static json_t *describe_filter(const char *name, const NetFilterInfo *info)
+{
+    static const char *const modes[] = {
+        [NET_FILTER_NORMAL] = "normal", [NET_FILTER_NONE] = "none", [NET_FILTER_ALL] = "all"
+    };
+    g_autofree char *mac = mac_text(info->main_mac);
+    json_t *entry = json_object();
+
+    monitor_put(entry, "name", monitor_string(name));
+    monitor_put(entry, "promiscuous", json_boolean(info->promiscuous));
+    monitor_put(entry, "multicast", json_string(modes[info->multicast]));
+    monitor_put(entry, "unicast", json_string(modes[info->unicast]));
+    monitor_put(entry, "vlan", json_string(modes[info->vlan]));
+    monitor_put(entry, "broadcast-allowed", json_boolean(info->broadcast));
+    monitor_put(entry, "multicast-overflow", json_boolean(info->multicast_table.overflow));
+    monitor_put(entry, "unicast-overflow", json_boolean(info->unicast_table.overflow));
+    monitor_put(entry, "main-mac", json_string(mac));
+    monitor_put(entry, "vlan-table", vlan_table(info));
+    monitor_put(entry, "unicast-table", filter_table(&info->unicast_table));
+    monitor_put(entry, "multicast-table", filter_table(&info->multicast_table));
+    return entry;
+}
+
+typedef struct {
+    const char *name; /* NULL: all */
+    json_t *list;
+    bool silent; /* a card has that name and does not tell of its filter */
+} FilterSearch;
+
+static bool is_nic(const Device *device)
+{
+    for (const Property *p = device->type->properties; p && p->name; p++) {
+        if (p->kind == PROPERTY_NETDEV) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void query_filter(Device *device, void *opaque)
+{
+    FilterSearch *search = opaque;
+    const Netdev *netdev;
+    NetFilterInfo info;
+
+    if (!is_nic(device) || (search->name && strcmp(search->name, device->id))) {
+        return;
+    }
+    netdev = netdev_of_nic(device->machine, device->id);
+    if (netdev && netdev->client && netdev->client->describe_filter) {
+        netdev->client->describe_filter(netdev->client_opaque, &info);
+        json_array_append_new(search->list, describe_filter(device->id, &info));
+    } else {
+        search->silent = search->name;
+    }
+}
+
+static json_t *rx_filter_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    Machine *machine = monitor_machine(monitor);
+    const char *name =
+        monitor_has(arguments, "name") ? monitor_get_string(arguments, "name") : NULL;
+    FilterSearch search = { .name = name, .list = json_array() };
+
+    device_foreach(machine->root, query_filter, &search);
+    if (!name || json_array_size(search.list)) {
+        return search.list;
+    }
+    json_decref(search.list);
+    error_fail(error, KASO_ERROR_NOT_FOUND, "%s '%s' %s",
+               machine_find_netdev(machine, name) ? "netdev" : "network card", name,
+               search.silent                        ? "does not tell of its filter"
+               : machine_find_netdev(machine, name) ? "is no network card"
+                                                    : "does not exist");
+    return NULL;
+}
+
+static const MonitorArgument rx_filter_arguments[] = {
+    { "name", ARGUMENT_STRING, true, "network card; none: all that tell" },
+    { NULL },
+};
+
+static const MonitorCommand rx_filter_command = {
+    .name = "query-rx-filter",
+    .summary = "tells which frames network cards let through",
+    .arguments = rx_filter_arguments,
+    .run = rx_filter_run,
+    .returns = "[RxFilterInfo]",
+};
+MONITOR_COMMAND(rx_filter_command);

@@ -243,33 +243,37 @@ static json_t *get_child(const Device *device, const char *name)
     return NULL;
 }
 
-static json_t *get_run(Monitor *monitor, json_t *arguments, GError **error)
+static json_t *get_value(const Place *place, const char *name, GError **error)
 {
-    const char *name = monitor_get_string(arguments, "property");
     const Property *property;
-    Place place;
     json_t *result;
     char *text;
 
-    if (!find_place(monitor, arguments, &place, error)) {
-        return NULL;
-    }
     if (!strcmp(name, "type")) {
-        return json_string(place.device ? place.device->type->name : place.object->type->name);
+        return json_string(place->device ? place->device->type->name : place->object->type->name);
     }
-    result = place.device ? get_child(place.device, name) : NULL;
+    result = place->device ? get_child(place->device, name) : NULL;
     if (result) {
         return result;
     }
-    property = find_property(&place, name);
-    text = place.device ? device_get(place.device, name, error)
-                        : object_get(place.object, name, error);
+    property = find_property(place, name);
+    text = place->device ? device_get(place->device, name, error)
+                         : object_get(place->object, name, error);
     if (!text) {
         return NULL;
     }
     result = property ? property_value(property, text) : monitor_string(text);
     g_free(text);
     return result;
+}
+
+static json_t *get_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    Place place;
+
+    return find_place(monitor, arguments, &place, error)
+               ? get_value(&place, monitor_get_string(arguments, "property"), error)
+               : NULL;
 }
 
 static void get_print(Monitor *monitor, json_t *result, GString *out)
@@ -297,6 +301,75 @@ static const MonitorCommand get_command = {
     .returns = "any",
 };
 MONITOR_COMMAND(get_command);
+
+/* What is at one path, with the values that can be read. Folders have none but those of their kind. */
+static json_t *list_values(Monitor *monitor, json_t *path, GError **error)
+{
+    json_auto_t *arguments = json_object();
+    json_t *properties, *entry, *result;
+    Place place = { NULL };
+    size_t i;
+
+    json_object_set(arguments, "path", path);
+    properties = list_run(monitor, arguments, error);
+    if (!properties) {
+        return NULL;
+    }
+    find_place(monitor, arguments, &place, NULL);
+    json_array_foreach(properties, i, entry)
+    {
+        const char *name = monitor_get_string(entry, "name");
+        json_t *value = place.device || place.object ? get_value(&place, name, NULL)
+                        : !strcmp(name, "type")      ? json_string("container")
+                                                     : NULL;
+
+        if (value) {
+            monitor_put(entry, "value", value);
+        }
+    }
+    result = json_object();
+    monitor_put(result, "properties", properties);
+    return result;
+}
+
+static json_t *list_get_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    json_t *paths = json_object_get(arguments, "paths"), *path, *entry;
+    json_auto_t *list = json_array();
+    size_t i;
+
+    if (!json_is_array(paths)) {
+        error_fail(error, KASO_ERROR_INVALID, "'paths' is a list of paths");
+        return NULL;
+    }
+    json_array_foreach(paths, i, path)
+    {
+        if (!json_is_string(path)) {
+            error_fail(error, KASO_ERROR_INVALID, "'paths[%zu]' is no string", i);
+            return NULL;
+        }
+        entry = list_values(monitor, path, error);
+        if (!entry) {
+            return NULL;
+        }
+        json_array_append_new(list, entry);
+    }
+    return json_incref(list);
+}
+
+static const MonitorArgument list_get_arguments[] = {
+    { "paths", ARGUMENT_ANY, .summary = "paths or ids of devices and objects", .type = "[str]" },
+    { NULL },
+};
+
+static const MonitorCommand list_get_command = {
+    .name = "qom-list-get",
+    .summary = "lists the properties and children of devices and objects, with their values",
+    .arguments = list_get_arguments,
+    .run = list_get_run,
+    .returns = "[ObjectPropertiesValues]",
+};
+MONITOR_COMMAND(list_get_command);
 
 static json_t *set_run(Monitor *monitor, json_t *arguments, GError **error)
 {

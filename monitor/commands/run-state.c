@@ -279,3 +279,27 @@ static const MonitorCommand action_command = {
     .run = action_run,
 };
 MONITOR_COMMAND(action_command);
+
+static json_t *replay_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    json_t *result = json_object();
+
+    monitor_put(result, "mode", json_string("none"));
+    monitor_put(result, "icount", json_integer(0));
+    return result;
+}
+
+static void replay_print(Monitor *monitor, json_t *result, GString *out)
+{
+    g_string_append(out, "Record/replay is not active\n");
+}
+
+static const MonitorCommand replay_command = {
+    .name = "query-replay",
+    .hmp = "info replay",
+    .summary = "tells whether a run is recorded or replayed, which is not built yet",
+    .run = replay_run,
+    .print = replay_print,
+    .returns = "ReplayInfo",
+};
+MONITOR_COMMAND(replay_command);

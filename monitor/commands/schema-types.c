@@ -71,7 +71,7 @@ const MonitorType monitor_types[] = {
       "number int, secondary int, subordinate int, io_range PciMemoryRange, memory_range PciMemoryRange, "
       "prefetchable_range PciMemoryRange" },
     { "PciMemoryRange", "base int, limit int" },
-    { "MigrationCapability", NULL, "events return-path pause-before-switchover late-block-activate validate-uuid multifd dirty-bitmaps auto-converge" },
+    { "MigrationCapability", NULL, "events return-path pause-before-switchover late-block-activate validate-uuid multifd dirty-bitmaps auto-converge compress" },
     { "MigrationCapabilityStatus", "capability MigrationCapability, state bool" },
     { "MigrationStatus", NULL,
       "none setup cancelling cancelled active pre-switchover device completed failed" },
@@ -86,7 +86,8 @@ const MonitorType monitor_types[] = {
     { "MigrationParameters",
       "announce-initial int, announce-max int, announce-rounds int, announce-step int, throttle-trigger-threshold int, "
       "cpu-throttle-initial int, cpu-throttle-increment int, max-cpu-throttle int, tls-creds str, tls-hostname str, tls-authz str, "
-      "multifd-channels int, max-bandwidth int, avail-switchover-bandwidth int, downtime-limit int, "
+      "multifd-channels int, compress-level? int, compress-threads? int, decompress-threads? int, "
+      "compress-wait-thread? bool, max-bandwidth int, avail-switchover-bandwidth int, downtime-limit int, "
       "block-bitmap-mapping? [BitmapMigrationNodeAlias]" },
     { "BitmapMigrationNodeAlias", "node-name str, alias str, bitmaps [BitmapMigrationBitmapAlias]" },
     { "BitmapMigrationBitmapAlias", "name str, alias str, transform? BitmapMigrationBitmapAliasTransform" },
@@ -113,6 +114,43 @@ const MonitorType monitor_types[] = {
     { "ObjectPropertyInfo", "name str, type str, description? str, default-value? any" },
     { "ObjectTypeInfo", "name str, abstract? bool, parent? str" },
     { "DisplayOptions", "type str" },
+    { "VirtioInfo", "path str, name str" },
+    { "VirtioDeviceFeatures",
+      "transports [str], dev-features? [str], unknown-dev-features? int, unknown-dev-features2? int" },
+    { "VirtioDeviceStatus", "statuses [str], unknown-statuses? int" },
+    { "VirtioStatus",
+      "name str, device-id int, vhost-started bool, bus-name str, broken bool, disabled bool, disable-legacy-check bool, "
+      "started bool, use-started bool, start-on-kick bool, use-guest-notifier-mask bool, vm-running bool, num-vqs int, "
+      "queue-sel int, isr int, device-endian str, status VirtioDeviceStatus, guest-features VirtioDeviceFeatures, "
+      "host-features VirtioDeviceFeatures, backend-features VirtioDeviceFeatures" },
+    { "VirtQueueStatus",
+      "name str, queue-index int, inuse int, used-idx int, signalled-used int, signalled-used-valid bool, last-avail-idx? int, "
+      "shadow-avail-idx? int, vring-num int, vring-num-default int, vring-align int, vring-desc int, vring-avail int, "
+      "vring-used int" },
+    { "VirtVhostQueueStatus",
+      "name str, kick int, call int, num int, desc-phys int, desc-size int, avail-phys int, avail-size int, used-phys int, "
+      "used-size int" },
+    { "VirtioRingDesc", "addr int, len int, flags [str]" },
+    { "VirtioRingAvail", "flags int, idx int, ring int" },
+    { "VirtioRingUsed", "flags int, idx int" },
+    { "VirtioQueueElement", "name str, index int, descs [VirtioRingDesc], avail VirtioRingAvail, used VirtioRingUsed" },
+    { "TraceEventState", NULL, "unavailable disabled enabled" },
+    { "TraceEventInfo", "name str, state TraceEventState" },
+    { "DirtyRateStatus", NULL, "unstarted measuring measured" },
+    { "DirtyRateMeasureMode", NULL, "page-sampling dirty-ring dirty-bitmap" },
+    { "TimeUnit", NULL, "second millisecond" },
+    { "DirtyRateInfo",
+      "dirty-rate? int, status DirtyRateStatus, start-time int, calc-time int, calc-time-unit TimeUnit, sample-pages int, "
+      "mode DirtyRateMeasureMode" },
+    { "ReplayMode", NULL, "none record play" },
+    { "ReplayInfo", "mode ReplayMode, filename? str, icount int" },
+    { "RxState", NULL, "normal none all" },
+    { "RxFilterInfo",
+      "name str, promiscuous bool, multicast RxState, unicast RxState, vlan RxState, broadcast-allowed bool, "
+      "multicast-overflow bool, unicast-overflow bool, main-mac str, vlan-table [int], unicast-table [str], "
+      "multicast-table [str]" },
+    { "ObjectPropertyValue", "name str, type str, value? any" },
+    { "ObjectPropertiesValues", "properties [ObjectPropertyValue]" },
 
     /* The debugger */
     { "DebugEvent", "kind str, who? str, name? str, number int, value int, write bool, line? str" },

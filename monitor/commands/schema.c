@@ -282,6 +282,11 @@ static const MonitorArgument balloon_data[] = {
     { "actual", ARGUMENT_INT },
     { NULL },
 };
+static const MonitorArgument filter_data[] = {
+    { "name", ARGUMENT_STRING, true },
+    { "path", ARGUMENT_STRING },
+    { NULL },
+};
 static const MonitorArgument debug_data[] = {
     { "kind", ARGUMENT_STRING },
     { "cpu-index", ARGUMENT_INT, true },
@@ -360,6 +365,7 @@ static const struct {
     { "MIGRATION", migration_data },
     { "MIGRATION_PASS", pass_data },
     { "NETDEV_STREAM_CONNECTED", connected_data },
+    { "NIC_RX_FILTER_CHANGED", filter_data },
     { "NETDEV_STREAM_DISCONNECTED", disconnected_data },
     { "POWERDOWN", NULL },
     { "QUORUM_FAILURE", quorum_failure_data },

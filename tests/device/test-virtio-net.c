@@ -180,6 +180,51 @@ static uint32_t net_control(Driver *driver, const void *command, unsigned size)
     return net_control_on(driver, 2, command, size);
 }
 
+static void count_event(void *opaque, const char *event, const char *json_data)
+{
+    *(unsigned *)opaque += !strcmp(event, "NIC_RX_FILTER_CHANGED");
+}
+
+/* What the monitor is told of the filter, and how often it is told that it has changed. */
+static void test_net_filter_told(void)
+{
+    static const uint8_t promiscuous_off[] = { 0, 0, 0 }, all_multicast[] = { 0, 1, 1 };
+    static const uint8_t table[] = { 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0x33, 0x33, 0, 0, 0, 9 };
+    static const uint8_t unknown[] = { 0, 9, 1 };
+    TestNetdev *netdev;
+    Driver *driver = net_new(DRIVE_MMIO, &netdev);
+    Machine *machine = driver->bench->machine;
+    const NetClient *client = netdev->netdev.client;
+    NetFilterInfo info;
+    unsigned told = 0;
+
+    machine_add_event_listener(machine, count_event, &told);
+    driver_start(driver, BIT(17) | BIT(18) | BIT(23), 3);
+    client->describe_filter(netdev->netdev.client_opaque, &info);
+    g_assert_true(info.promiscuous && info.broadcast);
+    g_assert_cmpint(info.vlan, ==, NET_FILTER_ALL);
+    g_assert_cmpuint(net_control(driver, unknown, sizeof unknown), ==, 1);
+    machine_tell_events(machine);
+    g_assert_cmpuint(told, ==, 0);
+    g_assert_cmpuint(net_control(driver, promiscuous_off, sizeof promiscuous_off), ==, 0);
+    g_assert_cmpuint(net_control(driver, table, sizeof table), ==, 0);
+    machine_tell_events(machine);
+    g_assert_cmpuint(told, ==, 1);
+    client->describe_filter(netdev->netdev.client_opaque, &info);
+    g_assert_false(info.promiscuous);
+    g_assert_cmpint(info.multicast, ==, NET_FILTER_NORMAL);
+    g_assert_cmpuint(info.unicast_table.count, ==, 0);
+    g_assert_cmpuint(info.multicast_table.count, ==, 1);
+    g_assert_cmpmem(info.multicast_table.addresses[0], 6, table + 10, 6);
+    g_assert_cmpuint(net_control(driver, all_multicast, sizeof all_multicast), ==, 0);
+    machine_tell_events(machine);
+    g_assert_cmpuint(told, ==, 2);
+    client->describe_filter(netdev->netdev.client_opaque, &info);
+    g_assert_cmpint(info.multicast, ==, NET_FILTER_ALL);
+    machine_remove_event_listener(machine, count_event, &told);
+    driver_free(driver);
+}
+
 static void test_net_filter(void)
 {
     static const uint8_t promiscuous_off[] = { 0, 0, 0 };
@@ -414,6 +459,7 @@ int main(int argc, char **argv)
     g_test_add_data_func("/virtio/net-address/pci", &legacy_pci, test_net_address);
     g_test_add_func("/virtio/net-mergeable", test_net_mergeable);
     g_test_add_func("/virtio/net-filter", test_net_filter);
+    g_test_add_func("/virtio/net-filter-told", test_net_filter_told);
     test_each_transport("net-offloads", test_net_offloads);
     g_test_add_func("/virtio/net-pairs", test_net_pairs);
     g_test_add_func("/virtio/net-one-of-two", test_net_one_of_two);

@@ -8,6 +8,7 @@
 #include "base/bits.h"
 #include "block/block.h"
 #include "machine/saved-state.h"
+#include "machine/virtio-info.h"
 
 enum { DATA = DRIVER_DATA, NEEDS_RESET = 64, EVENT_IDX = 29, INDIRECT = 28, RING_RESET = 40 };
 
@@ -251,6 +252,44 @@ static void empty_loop(Driver *driver)
 {
     set_descriptor(driver, 0, DATA, 0, 3, 0);
     make_available(driver, 0, 1);
+}
+
+/* What the monitor shows of queues; it looks at whatever is there, and breaks nothing. */
+static void test_inspection(gconstpointer kind)
+{
+    Driver *driver = driver_new(NULL, *(const DriveKind *)kind, "virtio-rng", NULL);
+    const VirtioInspection *look = virtio_inspection_of(driver->device);
+    g_autofree VirtioElementInfo *element = g_new0(VirtioElementInfo, 1);
+    Buffer buffers[] = { { DATA, 16, false }, { DATA + 64, 48, true } };
+    VirtioQueueInfo queue;
+    VirtioInfo info;
+    unsigned head;
+
+    g_assert_false(look->element(driver->device, 0, -1, element, NULL));
+    g_assert_false(look->queue(driver->device, 9, &queue, NULL));
+    g_assert_false(look->vhost_queue(driver->device, 0, &(VirtioVhostQueueInfo){ 0 }, NULL));
+    driver_start(driver, 0, 1);
+    look->device(driver->device, &info);
+    g_assert_cmpstr(info.name, ==, "virtio-rng");
+    g_assert_true(info.started && !info.broken && !info.vhost && info.queues == 1);
+    head = driver_add(driver, 0, buffers, 2);
+    g_assert_true(look->queue(driver->device, 0, &queue, NULL));
+    g_assert_cmpuint(queue.available_index, ==, 1);
+    g_assert_cmpuint(queue.last_available, ==, 0);
+    g_assert_true(look->element(driver->device, 0, -1, element, NULL));
+    g_assert_cmpuint(element->head, ==, head);
+    g_assert_cmpuint(element->count, ==, 2);
+    g_assert_cmpuint(element->chain[0].address, ==, DATA);
+    g_assert_cmpuint(element->chain[1].length, ==, 48);
+    g_assert_cmpuint(element->chain[1].flags, ==, VIRTIO_DESCRIPTOR_WRITE);
+    looped(driver);
+    g_assert_true(look->element(driver->device, 0, 0, element, NULL));
+    g_assert_cmpuint(element->count, ==, VIRTIO_INFO_DESCRIPTORS);
+    make_available(driver, 0xffff, 1);
+    g_assert_true(look->element(driver->device, 0, INT64_MAX, element, NULL));
+    look->device(driver->device, &info);
+    g_assert_false(info.broken);
+    driver_free(driver);
 }
 
 static void head_out_of_range(Driver *driver)
@@ -757,6 +796,9 @@ int main(int argc, char **argv)
     test_each_transport("rng-event-index", test_rng_event_index);
     for (unsigned i = 0; i < DRIVE_COUNT; i++) {
         if (drive_kinds[i] == DRIVE_PCI || drive_kinds[i] == DRIVE_MMIO) {
+            g_test_add_data_func(drive_kinds[i] == DRIVE_PCI ? "/virtio/pci/inspection"
+                                                             : "/virtio/mmio/inspection",
+                                 &drive_kinds[i], test_inspection);
             g_test_add_data_func(drive_kinds[i] == DRIVE_PCI ? "/virtio/pci/rtc"
                                                              : "/virtio/mmio/rtc",
                                  &drive_kinds[i], test_rtc);

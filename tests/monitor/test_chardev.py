@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import socket
+import struct
 import tempfile
 import time
 
@@ -239,8 +240,42 @@ def by_line():
         kaso.finish()
 
 
+def exchanged():
+    """A guest that returns each byte goes on with another back end: all that it was sent, and answered, is there."""
+    echo = struct.pack("<8I", 0xd2a12001,  # movz x1, #0x900, lsl #16: the UART
+                       0x52806023,  # mov w3, #0x301
+                       0xb9003023,  # str w3, [x1, #0x30]: on
+                       0xb9401822,  # ldr w2, [x1, #0x18]
+                       0x3727ffe2,  # tbnz w2, #4, .-4: nothing has come
+                       0xb9400020,  # ldr w0, [x1]
+                       0xb9000020,  # str w0, [x1]
+                       0x17fffffc)  # b .-16
+    with tempfile.NamedTemporaryFile() as code:
+        code.write(echo)
+        code.flush()
+        with Kaso("-chardev", "socket,id=c,path=@/a,server=on,wait=off", "-serial", "chardev:c", "-qmp", "unix:@/q,server=on,wait=off",
+                  "-device", f"loader,file={code.name},addr=0x40000000,force-raw=on,cpu-num=0", machine="virt", paused=False) as kaso:
+            qmp = Qmp(kaso.connect("q"))
+            peers = []
+            for name in "abc":
+                if peers:
+                    address = {"type": "unix", "data": {"path": kaso.path(name)}}
+                    qmp.command("chardev-change", id="c", backend={"type": "socket", "data": {"addr": address, "wait": False}})
+                    assert peers[-1].recv(1) == b"", "the one before is closed"
+                peers.append(kaso.connect(name))
+                for text in (b"first of " + name.encode(), bytes(range(32, 127)) * 20):
+                    peers[-1].sendall(text)
+                    answer = b""
+                    while len(answer) < len(text):
+                        answer += peers[-1].recv(4096)
+                    assert answer == text, answer
+            qmp.command("quit")
+            kaso.finish()
+
+
 tcp_server()
 client()
+exchanged()
 by_line()
 reconnecting_client()
 waiting_server()

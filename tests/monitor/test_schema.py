@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 
 from harness import Kaso, Qmp
 from schema import Types
@@ -51,6 +52,31 @@ def check_events(types):
                     assert name in types.events, (path, name)
 
 
+def look_at_virtio(qmp, types):
+    """Devices that no driver has found yet."""
+    assert [f["name"] for f in qmp.command("query-rx-filter")] == ["nic"]
+    types.check_answer("query-rx-filter", qmp.command("query-rx-filter", name="nic"))
+    for name, reason in (("old", "does not tell"), ("u0", "no network card"), ("nix", "does not exist")):
+        answer = qmp.raw(json.dumps({"execute": "query-rx-filter", "arguments": {"name": name}}))
+        assert reason in answer["error"]["desc"], answer
+    devices = {d["path"]: d["name"] for d in qmp.command("x-query-virtio")}
+    assert devices["/machine/peripheral/nic/virtio-backend"] == "virtio-net", devices
+    for path, name in devices.items():
+        status = qmp.command("x-query-virtio-status", path=path)
+        types.check_answer("x-query-virtio-status", status)
+        assert status["name"] == name and not status["started"], status
+        assert "unknown-dev-features" not in status["host-features"], status
+        queue = qmp.command("x-query-virtio-queue-status", path=path, queue=0)
+        types.check_answer("x-query-virtio-queue-status", queue)
+        for command in ("x-query-virtio-queue-element", "x-query-virtio-vhost-queue-status"):
+            assert "error" in qmp.raw(json.dumps({"execute": command, "arguments": {"path": path, "queue": 0}})), path
+        text = qmp.command("human-monitor-command", command_line=f"info virtio-status {path}")
+        assert text.startswith(f"{path}:\n  device_name:             {name}\n  device_id: "), text
+        assert "  status:\n" in text and "  Host features:\n\tVIRTIO_" in text, text
+        text = qmp.command("human-monitor-command", command_line=f"info virtio-queue-status {path} 0")
+        assert "  VRing:\n    num: " in text, text
+
+
 def main():
     img = os.path.join(os.path.dirname(os.path.abspath(sys.argv[1])), "block", "kaso-img")
     sys.argv[1] = os.path.abspath(sys.argv[1])
@@ -68,7 +94,8 @@ def main():
         arguments = [a for d in drives for a in ("-drive", d)]
         with Kaso("-qmp", SERVER, "-object", "secret,id=s,data=x", *arguments, "-device", "virtio-blk,drive=vdi", "-device",
                   "virtio-balloon", "-device", "vmgenid,guid=auto", "-object", "iothread,id=io", "-smp", "4,sockets=2,cores=2",
-                  "-name", "joe", "-device", "virtio-tablet", "-chardev", "ringbuf,id=ring", machine="pc", cwd=folder) as kaso:
+                  "-name", "joe", "-device", "virtio-tablet", "-netdev", "user,id=u0", "-device", "virtio-net,netdev=u0,id=nic",
+                  "-netdev", "user,id=u1", "-device", "e1000,netdev=u1,id=old", "-device", "virtio-scsi,id=hba", "-chardev", "ringbuf,id=ring", machine="pc", cwd=folder) as kaso:
             qmp = Qmp(kaso.connect("qmp"))
             types = Types(qmp.command("query-qmp-schema"))
             qmp.command("block-dirty-bitmap-add", node="top", name="b0", persistent=True)
@@ -78,7 +105,14 @@ def main():
             qmp.command("block-export-add", type="nbd", id="e0", node_name=(
                 [n for n in qmp.command("query-named-block-nodes") if n["drv"] == "vpc"][0]["node-name"]))
             check_events(types)
+            look_at_virtio(qmp, types)
+            assert qmp.command("query-dirty-rate")["status"] == "unstarted"
+            qmp.command("calc-dirty-rate", calc_time=50, calc_time_unit="millisecond", sample_pages=128)
             said = ask_all(qmp, types)
+            while qmp.command("query-dirty-rate")["status"] != "measured":
+                time.sleep(0.01)
+            assert qmp.command("query-dirty-rate", calc_time_unit="millisecond") == {
+                **qmp.command("query-dirty-rate"), "calc-time": 50, "calc-time-unit": "millisecond", "dirty-rate": 0}
             qmp.command("cont")
             ask_all(qmp, types)
             for command, wanted in SEEN.items():
@@ -86,6 +120,10 @@ def main():
                     assert text in said[command], (command, text, said[command][:2000])
             for path in ("/", "/machine", "/machine/peripheral-anon"):
                 types.check_answer("qom-list", qmp.command("qom-list", path=path))
+            values = qmp.command("qom-list-get", paths=["/machine/peripheral/nic", "/objects", "/"])
+            types.check_answer("qom-list-get", values)
+            assert {"name": "type", "type": "string", "value": "virtio-net-pci"} in values[0]["properties"], values[0]
+            assert qmp.raw('{"execute": "qom-list-get", "arguments": {"paths": ["/nix"]}}')["error"]["class"] == "DeviceNotFound"
             types.check_answer("device-list-properties", qmp.command("device-list-properties", typename="virtio-blk-pci"))
             types.check_answer("human-monitor-command", qmp.command("human-monitor-command", command_line="info status"))
             qmp.command("quit")

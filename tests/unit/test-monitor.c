@@ -383,7 +383,7 @@ static void test_hmp(void)
     assert_answer(probe, "info foo\n", "Error: unknown command: 'info foo'");
     assert_answer(probe, "stpo\n", "did you mean 'stop'");
     assert_answer(probe, "watchdog_action a\n", "does not accept value");
-    assert_answer(probe, "dumpdtb\n", "not built yet");
+    assert_answer(probe, "migrate_recover\n", "not built yet");
     assert_answer(probe, "help stop\n", "stop|s -- ");
     assert_answer(probe, "help\n", "system_reset");
     assert_answer(probe, "info\n", "info mtree");
