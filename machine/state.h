@@ -115,6 +115,8 @@ struct StateField {
       .length = offsetof(type, length_field) }
 #define STATE_VALUE(text, get_hook, set_hook)                                                      \
     { .name = (text), .kind = STATE_KIND_VALUE, .get = (get_hook), .set = (set_hook) }
+#define STATE_VALUE_KEPT(text, get_hook, set_hook)                                                 \
+    { .name = (text), .kind = STATE_KIND_VALUE, .get = (get_hook), .set = (set_hook), .kept = true }
 #define STATE_DERIVED(type, field)                                                                 \
     { .name = #field, .offset = offsetof(type, field), .size = sizeof(STATE_MEMBER(type, field)),  \
       .kind = STATE_KIND_DERIVED }

@@ -41,13 +41,14 @@ enum { B_SET = 0x80, B_SQUARE_WAVE = 0x08, B_BINARY = 0x04, B_24_HOURS = 0x02 };
 enum { IRQ_ANY = 0x80, IRQ_PERIODIC = 0x40, IRQ_ALARM = 0x20, IRQ_UPDATE = 0x10, IRQ_ALL = 0x70 };
 enum { D_VALID = 0x80, PM = 0x80, ALARM_ANY = 0xc0 };
 
-/* Slewing: how many interrupts in a row are made up for at once, and how many are remembered. */
 /*
  * Dates repeat after 400 years. Times of the years 1855 to 2254 have room in 64 bits of nanoseconds; all others are kept as such a one.
  */
 #define ERA_S       INT64_C(12622780800)
 #define ERA_FIRST_S INT64_C(-3600000000)
+#define ERA_LAST_S  (INT64_MAX / NS_PER_S - 1)
 
+/* Slewing: how many interrupts in a row are made up for at once, and how many are remembered. */
 enum { REINJECT_IN_A_ROW = 20, LOST_MAX = 1 << 20 };
 
 typedef enum { LOST_DISCARD, LOST_DELAY, LOST_SLEW } LostTicks;
@@ -525,6 +526,22 @@ static void mc146818rtc_reset(Device *device)
     update_irq(rtc);
 }
 
+/* It may be centuries, of which saved times in general are not (machine/state.c): what was not saved by us is brought into the era. */
+static uint64_t save_offset(const void *instance)
+{
+    return (uint64_t)((const Mc146818 *)instance)->offset_ns;
+}
+
+static void load_offset(void *instance, uint64_t value)
+{
+    Mc146818 *rtc = instance;
+    int64_t now_ns = clock_rtc_ns(rtc->device.machine);
+    __int128 guest = (__int128)now_ns + (int64_t)value;
+
+    guest = CLAMP(guest, ERA_FIRST_S * NS_PER_S, ERA_LAST_S * NS_PER_S);
+    rtc->offset_ns = (int64_t)(guest - now_ns);
+}
+
 static void mc146818rtc_state_loaded(Device *device)
 {
     Mc146818 *rtc = mc146818(device);
@@ -548,7 +565,7 @@ static const DeviceType mc146818rtc_type = {
         (const RegisterBank[]){
             { .name = "rtc", .size = 2, .registers = rtc_registers, .ports = true }, { 0 } },
     .state = (const StateField[]){ STATE_KEPT(Mc146818, cmos),
-                                   STATE_KEPT(Mc146818, offset_ns),
+                                   STATE_VALUE_KEPT("offset_ns", save_offset, load_offset),
                                    STATE_KEPT(Mc146818, era),
                                    STATE_KEPT(Mc146818, seen_s),
                                    STATE_KEPT(Mc146818, seen_tick),

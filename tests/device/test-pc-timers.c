@@ -262,6 +262,33 @@ static void test_rtc_time(void)
     pc_rig_close(&rig);
 }
 
+/* What is saved is the guest's date, however far away: 2130 and, by the same bits, dates of the next span of 400 years. */
+static void test_rtc_saved(void)
+{
+    static const uint8_t centuries[] = { 0x21, 0x22, 0x29 };
+    g_autoptr(GByteArray) out = NULL;
+    g_autoptr(GError) error = NULL;
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(centuries); i++) {
+        PcRig rig;
+        Device *rtc = open_rtc(&rig, NULL);
+
+        rtc_write(&rig, 9, 0x30);
+        rtc_write(&rig, 0x32, centuries[i]);
+        out = g_byte_array_new();
+        state_save(rtc->type->state, rtc, out);
+        rtc_write(&rig, 9, 0x99);
+        state_load(rtc->type->state, rtc, "rtc", rtc->type->state_version, out->data, out->len,
+                   &error);
+        g_assert_no_error(error);
+        g_assert_cmphex(rtc_read(&rig, 9), ==, 0x30);
+        g_assert_cmphex(rtc_read(&rig, 0x32), ==, centuries[i]);
+        g_assert_cmphex(rtc_read(&rig, 2), ==, 0x46);
+        g_clear_pointer(&out, g_byte_array_unref);
+        pc_rig_close(&rig);
+    }
+}
+
 static void test_rtc_alarm(void)
 {
     PcRig rig;
@@ -505,6 +532,7 @@ void test_pc_timers(void)
     g_test_add_func("/pc-timers/pit-counts", test_pit_counts);
     g_test_add_func("/pc-timers/pit-speaker", test_pit_speaker);
     g_test_add_func("/pc-timers/rtc-time", test_rtc_time);
+    g_test_add_func("/pc-timers/rtc-saved", test_rtc_saved);
     g_test_add_func("/pc-timers/rtc-alarm", test_rtc_alarm);
     g_test_add_func("/pc-timers/rtc-periodic", test_rtc_periodic);
     g_test_add_func("/pc-timers/rtc-slew", test_rtc_slew);
