@@ -96,11 +96,16 @@ static GByteArray *headers_of(Machine *machine, const GArray *pieces, const GByt
     return headers;
 }
 
-static bool write_all(int fd, const uint8_t *data, size_t size, GError **error)
+static bool write_all(Machine *machine, int fd, const uint8_t *data, size_t size, GError **error)
 {
     while (size) {
-        ssize_t n = write(fd, data, size);
+        ssize_t n;
 
+        if (machine_end_pending(machine)) {
+            return error_fail(error, KASO_ERROR_GENERIC,
+                              "the dump is not complete: the machine ends");
+        }
+        n = write(fd, data, size);
         if (n < 0 && errno == EINTR) {
             continue;
         }
@@ -113,7 +118,8 @@ static bool write_all(int fd, const uint8_t *data, size_t size, GError **error)
     return true;
 }
 
-static bool write_piece(const CoreFile *file, const Piece *piece, bool holes, GError **error)
+static bool write_piece(Machine *machine, const CoreFile *file, const Piece *piece, bool holes,
+                        GError **error)
 {
     static const uint8_t zeros[CHUNK];
 
@@ -124,7 +130,7 @@ static bool write_piece(const CoreFile *file, const Piece *piece, bool holes, GE
             if (lseek(file->fd, n, SEEK_CUR) < 0) {
                 return error_fail_errno(error, errno, "cannot write the dump");
             }
-        } else if (!write_all(file->fd, piece->host + at, n, error)) {
+        } else if (!write_all(machine, file->fd, piece->host + at, n, error)) {
             return false;
         }
     }
@@ -150,12 +156,12 @@ bool core_file_write(Machine *machine, const CoreFile *file, GError **error)
     struct stat status;
     bool holes = fstat(file->fd, &status) == 0 && S_ISREG(status.st_mode);
 
-    if (!write_all(file->fd, headers->data, headers->len, error) ||
-        !write_all(file->fd, notes->data, notes->len, error)) {
+    if (!write_all(machine, file->fd, headers->data, headers->len, error) ||
+        !write_all(machine, file->fd, notes->data, notes->len, error)) {
         return false;
     }
     for (unsigned i = 0; i < pieces->len; i++) {
-        if (!write_piece(file, &g_array_index(pieces, Piece, i), holes, error)) {
+        if (!write_piece(machine, file, &g_array_index(pieces, Piece, i), holes, error)) {
             return false;
         }
     }

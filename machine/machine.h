@@ -196,6 +196,10 @@ const char *machine_last_reset(const Machine *machine, unsigned *count);
 void machine_request_stop(Machine *machine, StopReason reason, const char *detail);
 /* The same with the exit status that the program ends with if this ends the run; -1: as the reason says. */
 void machine_request_end(Machine *machine, StopReason reason, const char *detail, int status);
+/* Whether an end of the run was asked for that the main loop has not begun yet, since it waits for something or works long. */
+bool machine_end_pending(Machine *machine);
+/* Calls fn, which must not wait, on any thread when such an end is asked for; NULL: nobody is called. */
+void machine_on_end_request(Machine *machine, void (*fn)(void *opaque), void *opaque);
 void machine_request_powerdown(Machine *machine);
 /*
  * Suspend to RAM: no vCPU runs while clock and devices go on, until one of `wakers` (bits of WakeReason) comes. To wake

@@ -152,6 +152,8 @@ typedef struct MachinePrivate {
     GQueue deferred; /* for machine_defer */
     GQueue late_events; /* for machine_event_soon */
     bool request_queued;
+    void (*end_requested)(void *opaque); /* NULL: nobody wants to know */
+    void *end_requested_opaque;
     bool run_ended;
     bool ever_reset;
     bool ever_started;

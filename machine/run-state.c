@@ -273,17 +273,25 @@ void machine_reset(Machine *machine)
     }
 }
 
-static void end_run(Machine *machine, StopReason reason, const char *detail, int status)
+/* by_host: -no-reboot makes an end of the user's reset, too. */
+static void tell_shutdown(Machine *machine, StopReason reason, bool by_host)
+{
+    g_autofree char *data = g_strdup_printf(
+        "{\"guest\": %s, \"reason\": \"%s\"}", reasons[reason].guest && !by_host ? "true" : "false",
+        by_host ? "host-qmp-system-reset" : reasons[reason].cause);
+
+    machine_event(machine, "SHUTDOWN", data);
+}
+
+static void end_run(Machine *machine, StopReason reason, bool by_host, const char *detail,
+                    int status)
 {
     MachinePrivate *private = machine->private;
-    g_autofree char *data =
-        g_strdup_printf("{\"guest\": %s, \"reason\": \"%s\"}",
-                        reasons[reason].guest ? "true" : "false", reasons[reason].cause);
 
     if (private->run_ended) {
         return;
     }
-    machine_event(machine, "SHUTDOWN", data);
+    tell_shutdown(machine, reason, by_host);
     for (unsigned i = 0; i < private->end_callbacks->len; i++) {
         Callback *callback = &g_array_index(private->end_callbacks, Callback, i);
 
@@ -296,46 +304,64 @@ static void end_run(Machine *machine, StopReason reason, const char *detail, int
     private->end_status = status;
 }
 
-/* What the options make of a reason: does it end the run, pause it, or neither? */
-static void carry_out_stop(Machine *machine, StopReason reason, const char *detail, int status)
+/* A panic that would end the machine pauses it where nothing ends it, unless its own action was asked for. */
+static PanicAction panic_action(const MachineConfig *config)
 {
-    const MachineConfig *config = &machine->config;
+    return config->panic_action == PANIC_SHUTDOWN && config->no_shutdown ? PANIC_PAUSE
+                                                                         : config->panic_action;
+}
 
+/* Whether it ends the run, as far as the options let it, or pauses it at most. */
+static bool ends_run(const MachineConfig *config, StopReason reason)
+{
     switch (reason) {
-    case STOP_GUEST_POWEROFF:
-    case STOP_GUEST_RESET:
-        if (config->no_shutdown) {
-            g_autofree char *data =
-                g_strdup_printf("{\"guest\": true, \"reason\": \"%s\"}", reasons[reason].cause);
-
-            machine_event(machine, "SHUTDOWN", data);
-            machine_stop(machine, reason);
-        } else {
-            end_run(machine, reason, detail, status);
-        }
-        break;
-    case STOP_GUEST_PANIC:
-        machine_event(machine, "GUEST_PANICKED",
-                      config->panic_action == PANIC_PAUSE  ? "{\"action\": \"pause\"}"
-                      : config->panic_action == PANIC_NONE ? "{\"action\": \"run\"}"
-                                                           : "{\"action\": \"poweroff\"}");
-        if (config->panic_action == PANIC_NONE) {
-            vcpus_resume(machine);
-        } else if (config->panic_action == PANIC_PAUSE || config->no_shutdown) {
-            machine_stop(machine, reason);
-        } else {
-            end_run(machine, reason, detail, status);
-        }
-        break;
+    case STOP_NONE:
     case STOP_PAUSED:
     case STOP_DEBUG:
     case STOP_WATCHDOG:
     case STOP_IO_ERROR:
-    case STOP_NONE:
-        machine_stop(machine, reason == STOP_NONE ? STOP_PAUSED : reason);
-        break;
+        return false;
+    case STOP_GUEST_POWEROFF:
+    case STOP_GUEST_RESET:
+        return !config->no_shutdown;
+    case STOP_GUEST_PANIC:
+        return !config->no_shutdown && panic_action(config) != PANIC_NONE &&
+               panic_action(config) != PANIC_PAUSE;
     default:
-        end_run(machine, reason, detail, status);
+        return true;
+    }
+}
+
+/* What the options make of a reason: does it end the run, pause it, or neither? by_host: of a reset. */
+static void carry_out_stop(Machine *machine, StopReason reason, bool by_host, const char *detail,
+                           int status)
+{
+    static const char *const panic_data[] = {
+        [PANIC_PAUSE] = "{\"action\": \"pause\"}",
+        [PANIC_NONE] = "{\"action\": \"run\"}",
+        [PANIC_SHUTDOWN] = "{\"action\": \"poweroff\"}",
+        [PANIC_EXIT_FAILURE] = "{\"action\": \"poweroff\"}",
+    };
+    const MachineConfig *config = &machine->config;
+    PanicAction action = panic_action(config);
+
+    if (reason == STOP_GUEST_PANIC) {
+        machine_event(machine, "GUEST_PANICKED", panic_data[action]);
+        if (action == PANIC_NONE) {
+            vcpus_resume(machine);
+            return;
+        }
+    }
+    if (ends_run(config, reason)) {
+        end_run(machine, reason, by_host, detail, status);
+    } else if (reasons[reason].guest && !(reason == STOP_GUEST_PANIC && action == PANIC_PAUSE)) {
+        tell_shutdown(machine, reason, by_host);
+        /* One that the user resets before it has run may still do so. */
+        if (!by_host || machine_running(machine)) {
+            machine_stop(machine, reason == STOP_GUEST_PANIC ? STOP_GUEST_POWEROFF : reason);
+        }
+    } else {
+        machine_stop(machine, reason == STOP_NONE ? STOP_PAUSED : reason);
     }
 }
 
@@ -419,11 +445,11 @@ bool machine_carry_out_requests(Machine *machine)
     g_mutex_unlock(&private->request_lock);
 
     if (stop != STOP_NONE) {
-        carry_out_stop(machine, stop, detail, status);
+        carry_out_stop(machine, stop, false, detail, status);
     }
     if (reset && !private->run_ended) {
         if (machine->config.no_reboot) {
-            carry_out_stop(machine, STOP_GUEST_RESET, reset_reason, -1);
+            carry_out_stop(machine, STOP_GUEST_RESET, by_host, reset_reason, -1);
         } else {
             if (!by_host) {
                 private->last_reset = reset_reason ? reset_reason : "guest";
@@ -467,6 +493,44 @@ static void queue_requests(Machine *machine)
     }
 }
 
+/* request_lock is held. */
+static bool end_pending(const Machine *machine)
+{
+    const MachinePrivate *private = machine->private;
+
+    return ends_run(&machine->config, private->requested_stop) ||
+           (private->requested_reset && machine->config.no_reboot &&
+            ends_run(&machine->config, STOP_GUEST_RESET));
+}
+
+bool machine_end_pending(Machine *machine)
+{
+    bool pending;
+
+    g_mutex_lock(&machine->private->request_lock);
+    pending = end_pending(machine);
+    g_mutex_unlock(&machine->private->request_lock);
+    return pending;
+}
+
+void machine_on_end_request(Machine *machine, void (*fn)(void *opaque), void *opaque)
+{
+    g_mutex_lock(&machine->private->request_lock);
+    machine->private->end_requested = fn;
+    machine->private->end_requested_opaque = opaque;
+    g_mutex_unlock(&machine->private->request_lock);
+}
+
+/* request_lock is held. */
+static void tell_end_request(const Machine *machine)
+{
+    const MachinePrivate *private = machine->private;
+
+    if (private->end_requested && end_pending(machine)) {
+        private->end_requested(private->end_requested_opaque);
+    }
+}
+
 /* A vCPU that asked for a stop or reset must not run another instruction before it happens. */
 static void hold_current_vcpu(Machine *machine)
 {
@@ -490,6 +554,7 @@ void machine_request_reset(Machine *machine, const char *who)
     private->reset_reason =
         who && !private->reset_by_host && strcmp(who, "guest") != 0 ? who : NULL;
     queue_requests(machine);
+    tell_end_request(machine);
     g_mutex_unlock(&private->request_lock);
 }
 
@@ -518,6 +583,7 @@ void machine_request_end(Machine *machine, StopReason reason, const char *detail
         private->requested_detail = g_strdup(detail);
     }
     queue_requests(machine);
+    tell_end_request(machine);
     g_mutex_unlock(&private->request_lock);
 }
 
@@ -639,8 +705,10 @@ int machine_run(Machine *machine)
     }
     reason = private->end_reason;
     detail = private->end_detail;
-    /* Scripts read standard error: an ordinary end is news for people only, unless there is more to say. */
-    if (!reasons[reason].ordinary || detail || isatty(STDERR_FILENO)) {
+    /* Scripts read standard error: an ordinary end is news for people only, unless there is more to say of it than by what means
+     * the guest ended it. */
+    if (!reasons[reason].ordinary || (detail && reason != STOP_GUEST_POWEROFF) ||
+        isatty(STDERR_FILENO)) {
         fprintf(stderr, "kaso: %s%s%s\n", reasons[reason].sentence, detail ? ": " : "",
                 detail ? detail : "");
     }

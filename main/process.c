@@ -214,14 +214,17 @@ static void fill_signals(sigset_t *set)
     sigaddset(set, SIGHUP);
 }
 
-enum { PATIENCE_US = 1000 * 1000 };
+enum { PATIENCE_US = 1000 * 1000, KNOCK_MS = 100 };
+
+/* Nobody else uses it, and who is sent it by others ignores it. */
+#define KNOCK_SIGNAL SIGURG
 
 /* Signals have a thread of their own: the main loop may be waiting for a disk, which shall not wait any longer. */
 struct SignalWatch {
     const Setup *setup;
     Machine *machine;
-    int signals, stop; /* descriptors */
-    pthread_t thread;
+    int signals, stop, asked; /* descriptors */
+    pthread_t thread, main;
     GMutex lock;
     GCond begun;
     bool running; /* the main loop looks at requests */
@@ -305,14 +308,44 @@ static void take_signal(SignalWatch *watch)
     }
 }
 
+static void knocked(int number)
+{
+}
+
+static void end_was_asked_for(void *opaque)
+{
+    eventfd_write(((SignalWatch *)opaque)->asked, 1);
+}
+
+/*
+ * The end that was asked for is not begun: the main loop waits, for an image or in a system call (a FIFO that is opened, a pipe
+ * that is full, a server that does not accept). Neither is worth it any more: the call returns with EINTR.
+ */
+static void knock(SignalWatch *watch)
+{
+    block_graph_hasten(watch->machine->block_graph);
+    pthread_kill(watch->main, KNOCK_SIGNAL);
+}
+
 static void *watch_signals(void *opaque)
 {
     SignalWatch *watch = opaque;
     struct pollfd fds[] = { { .fd = watch->signals, .events = POLLIN },
-                            { .fd = watch->stop, .events = POLLIN } };
+                            { .fd = watch->stop, .events = POLLIN },
+                            { .fd = watch->asked, .events = POLLIN } };
+    eventfd_t count;
 
     while (!fds[1].revents) {
-        if (poll(fds, 2, -1) > 0 && fds[0].revents) {
+        bool pending = machine_end_pending(watch->machine);
+        int ready = poll(fds, G_N_ELEMENTS(fds), pending ? KNOCK_MS : -1);
+
+        if (ready == 0) {
+            knock(watch);
+        }
+        if (ready > 0 && fds[2].revents) {
+            eventfd_read(watch->asked, &count);
+        }
+        if (ready > 0 && fds[0].revents) {
             take_signal(watch);
         }
     }
@@ -322,6 +355,7 @@ static void *watch_signals(void *opaque)
 void process_watch_signals(Setup *setup)
 {
     SignalWatch *watch = g_new0(SignalWatch, 1);
+    struct sigaction action = { .sa_handler = knocked }; /* without SA_RESTART */
     sigset_t set;
 
     fill_signals(&set);
@@ -332,12 +366,16 @@ void process_watch_signals(Setup *setup)
     g_cond_init(&watch->begun);
     watch->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     watch->stop = eventfd(0, EFD_CLOEXEC);
-    if (watch->signals < 0 || watch->stop < 0 ||
+    watch->asked = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    watch->main = pthread_self();
+    sigaction(KNOCK_SIGNAL, &action, NULL);
+    if (watch->signals < 0 || watch->stop < 0 || watch->asked < 0 ||
         pthread_create(&watch->thread, NULL, watch_signals, watch)) {
         sigprocmask(SIG_UNBLOCK, &set, NULL); /* they end the program as usual */
         g_free(watch);
         return;
     }
+    machine_on_end_request(watch->machine, end_was_asked_for, watch);
     setup->signals = watch;
 }
 
@@ -373,10 +411,12 @@ void process_end_signals(Setup *setup)
     SignalWatch *watch = setup->signals;
 
     if (watch) {
+        machine_on_end_request(watch->machine, NULL, NULL);
         eventfd_write(watch->stop, 1);
         pthread_join(watch->thread, NULL);
         close(watch->signals);
         close(watch->stop);
+        close(watch->asked);
         g_mutex_clear(&watch->lock);
         g_cond_clear(&watch->begun);
         g_free(watch->text);

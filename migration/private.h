@@ -73,7 +73,7 @@ bool migration_in_main(Migration *migration, bool (*step)(Migration *migration, 
 void migration_clean_up(Migration *migration);
 /* The credentials of tls-creds for the channel, where there are some. [main loop, lock] */
 bool migration_load_credentials(Migration *migration, bool server, GError **error);
-/* What is being saved is saved in one go: the run ends. [main loop, lock] */
+/* The run ends: what is being saved is saved in one go, or given up if that takes long. [main loop, lock] */
 void snapshot_save_hurry(struct SnapshotSave *save);
 /* Takes the error. */
 void migration_keep_error(Migration *migration, GError *error);

@@ -20,7 +20,7 @@ typedef struct {
     const char *tag; /* reading: of a snapshot that is not applied; NULL: of the one that is */
 } StateFile;
 
-enum { PIECE_BYTES = 4 << 20 };
+enum { PIECE_BYTES = 4 << 20, HURRY_US = 500 * 1000 };
 
 static bool flush_state(StateFile *file, GError **error)
 {
@@ -177,12 +177,25 @@ static bool save_begin(SnapshotSave *save, bool replace, GError **error)
     return true;
 }
 
+/* Ends it as a failure. */
+static void save_abandon(SnapshotSave *save)
+{
+    if (!save->error) {
+        error_fail(&save->error, KASO_ERROR_GENERIC,
+                   "the machine ended before its state was saved");
+    }
+    save->more = false;
+}
+
 /* Whether there is more of it. */
 static bool save_step(SnapshotSave *save)
 {
     uint64_t until = save->writer.bytes + STEP_BYTES;
     unsigned looks = 0;
 
+    if (machine_end_pending(save->machine)) {
+        save_abandon(save);
+    }
     while (save->more && save->writer.bytes < until && looks++ < STEP_BYTES >> 20) {
         if (!ram_sender_send(save->sender, &save->writer, &save->more, &save->error)) {
             save->more = false;
@@ -270,8 +283,13 @@ static gboolean save_some(gpointer opaque)
 
 void snapshot_save_hurry(SnapshotSave *save)
 {
+    gint64 limit = g_get_monotonic_time() + HURRY_US;
+
     g_source_remove(save->source);
     while (save_step(save)) {
+        if (g_get_monotonic_time() > limit) {
+            save_abandon(save);
+        }
     }
     save_conclude(save);
 }

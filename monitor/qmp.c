@@ -133,7 +133,8 @@ static void qmp_execute(Monitor *monitor, json_t *message)
     GError *error = NULL;
     json_t *result;
 
-    if (!qmp_check_form(monitor, message, id)) {
+    /* What many commands that came at once have to wait for is the end, not the other way round. */
+    if (machine_end_pending(monitor->machine) || !qmp_check_form(monitor, message, id)) {
         return;
     }
     command = qmp_select(monitor, json_string_value(json_object_get(message, "execute")), id);

@@ -56,15 +56,14 @@ static Device *find_device(Qtest *qtest, const char *path)
 }
 
 /* Whether a device can be intercepted now; answers in any other case. */
-static bool may_intercept(Qtest *qtest, Device *device, bool inputs)
+static bool may_intercept(Qtest *qtest, Device *device)
 {
     if (!qtest->intercepted) {
         qtest->intercepted = device;
-        qtest->intercepts_inputs = inputs;
         qtest->intercepts = g_ptr_array_new_with_free_func(g_free);
         return true;
     }
-    if (qtest->intercepted == device && qtest->intercepts_inputs == inputs) {
+    if (qtest->intercepted == device) {
         qtest_send(qtest, "OK");
     } else {
         qtest_send(qtest, "FAIL IRQ intercept already enabled");
@@ -76,7 +75,7 @@ void qtest_irq_intercept_out(Qtest *qtest, const char *const *words)
 {
     Device *device = find_device(qtest, words[1]);
 
-    if (!device || !may_intercept(qtest, device, false)) {
+    if (!device || !may_intercept(qtest, device)) {
         return;
     }
     for (unsigned i = 0; i < device->irq_count; i++) {
@@ -107,7 +106,7 @@ void qtest_irq_intercept_in(Qtest *qtest, const char *const *words)
 {
     Device *device = find_device(qtest, words[1]);
 
-    if (device && may_intercept(qtest, device, true)) {
+    if (device && may_intercept(qtest, device)) {
         device_tap_inputs(device, heard_input, qtest);
         qtest_send(qtest, "OK");
     }

@@ -15,7 +15,6 @@ typedef struct {
     gint64 start_us;
     GString *input, *output;
     Device *intercepted;   /* by irq_intercept_in or _out; NULL: none */
-    bool intercepts_inputs;
     GPtrArray *intercepts; /* Intercept * */
 } Qtest;
 

@@ -2,8 +2,6 @@
 /*
  * pvpanic on PCI: how a paravirtual guest says that it has crashed. One byte of a memory BAR: reading tells
  * the events that are understood, writing sends one.
- *
- * Not modelled: the event of a guest's shutdown, which guests have other ways for.
  */
 #include "base/error.h"
 #include "hw/pci/pci.h"
@@ -18,7 +16,8 @@ enum {
 
     EVENT_PANICKED = 1 << 0,
     EVENT_CRASH_LOADED = 1 << 1, /* a crash kernel takes over: nothing to be done here */
-    EVENTS = EVENT_PANICKED | EVENT_CRASH_LOADED,
+    EVENT_SHUTDOWN = 1 << 2,
+    EVENTS = EVENT_PANICKED | EVENT_CRASH_LOADED | EVENT_SHUTDOWN,
 };
 
 typedef struct {
@@ -36,6 +35,11 @@ static void tell_crash(void *opaque)
     machine_event(opaque, "GUEST_CRASHLOADED", "{\"action\": \"run\"}");
 }
 
+static void tell_shutdown(void *opaque)
+{
+    machine_event(opaque, "GUEST_PVSHUTDOWN", NULL);
+}
+
 static uint64_t read_events(Device *device, unsigned index)
 {
     return pvpanic(device)->events;
@@ -51,6 +55,9 @@ static void write_event(Device *device, unsigned index, uint64_t value)
         machine_request_stop(device->machine, STOP_GUEST_PANIC, NULL);
     } else if (value & EVENT_CRASH_LOADED) {
         machine_defer(device->machine, tell_crash, device->machine);
+    } else if (value & EVENT_SHUTDOWN) {
+        machine_defer(device->machine, tell_shutdown, device->machine);
+        machine_request_stop(device->machine, STOP_GUEST_POWEROFF, "pvpanic");
     }
 }
 
@@ -60,7 +67,7 @@ static bool pvpanic_pci_realize(Device *device, GError **error)
 
     if (pvpanic(device)->events & ~EVENTS) {
         return error_fail(error, KASO_ERROR_INVALID,
-                          "events=%u: 1 (panicked) and 2 (crash kernel) exist",
+                          "events=%u: 1 (panicked), 2 (crash kernel) and 4 (shutdown) exist",
                           pvpanic(device)->events);
     }
     pci_set_identity(pci, VENDOR, DEVICE, CLASS, 1);
@@ -93,7 +100,7 @@ static const DeviceType pvpanic_pci = {
     .properties =
         (const Property[]){
             { "events", PROPERTY_U8, offsetof(PvpanicPci, events),
-              "events that are understood: 1 panicked, 2 crash kernel", "3" },
+              "events that are understood: 1 panicked, 2 crash kernel, 4 shutdown", "7" },
             { 0 },
         },
     .bus_properties = (const Property[]){ PCI_PROPERTIES(PvpanicPci, pci), { 0 } },

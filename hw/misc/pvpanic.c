@@ -20,6 +20,11 @@ static void tell_crash(void *opaque)
     machine_event(opaque, "GUEST_CRASHLOADED", "{\"action\": \"run\"}");
 }
 
+static void tell_shutdown(void *opaque)
+{
+    machine_event(opaque, "GUEST_PVSHUTDOWN", NULL);
+}
+
 static uint64_t read_events(Device *device, unsigned index)
 {
     return container_of(device, Pvpanic, device)->events & 0xff;
@@ -38,6 +43,7 @@ static void write_event(Device *device, unsigned index, uint64_t value)
     } else if (event & CRASH_LOADED) {
         machine_defer(device->machine, tell_crash, device->machine);
     } else if (event & SHUTDOWN) {
+        machine_defer(device->machine, tell_shutdown, device->machine);
         machine_request_stop(device->machine, STOP_GUEST_POWEROFF, NULL);
     }
 }
@@ -70,7 +76,7 @@ static const DeviceType pvpanic_type = {
     .properties =
         (const Property[]){ { "ioport", PROPERTY_U32, offsetof(Pvpanic, ioport), "port", "0x505" },
                             { "events", PROPERTY_U32, offsetof(Pvpanic, events),
-                              "events that are understood", "3" },
+                              "events that are understood", "7" },
                             { 0 } },
     .banks =
         (const RegisterBank[]){

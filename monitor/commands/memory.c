@@ -456,6 +456,9 @@ static bool save_range(Machine *machine, Vcpu *vcpu, bool physical, uint64_t add
                             "not all of the %zu bytes at %#" PRIx64 " are memory", n, address);
         } else if (fwrite(buffer, 1, n, file) < n) {
             ok = error_fail_errno(error, errno, "cannot write file '%s'", path);
+        } else if (machine_end_pending(machine)) {
+            ok = error_fail(error, KASO_ERROR_GENERIC, "'%s' is not complete: the machine ends",
+                            path);
         }
         address += n;
         size -= n;

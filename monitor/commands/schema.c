@@ -361,6 +361,7 @@ static const struct {
     { "DEVICE_TRAY_MOVED", tray_data },
     { "GUEST_CRASHLOADED", panic_data },
     { "GUEST_PANICKED", panic_data },
+    { "GUEST_PVSHUTDOWN", NULL },
     { "JOB_STATUS_CHANGE", job_status_data },
     { "MIGRATION", migration_data },
     { "MIGRATION_PASS", pass_data },

@@ -61,7 +61,7 @@ def firmware(kind):
 
 
 def command(kind, *options):
-    return [kaso, "-M", "pc", "-m", "16", "-nodefaults", "-display", "none", "-device", "pvpanic,events=7", "-device", "isa-debug-exit", "-bios",
+    return [kaso, "-M", "pc", "-m", "16", "-nodefaults", "-display", "none", "-device", "pvpanic", "-device", "isa-debug-exit", "-bios",
             firmware(kind), *options]
 
 
@@ -89,6 +89,38 @@ def guest_ends():
     for name, status in (("poweroff", 31), ("reset", 32), ("panic", 33)):
         end(name, status, "-no-reboot", "-action", f"exit-status.{name}={status}")
     end("reset", 0, "-action", "reboot=shutdown")
+
+
+def story(kind, *options, commands=(), state=None):
+    """The events from the start on, with what they carry, and the state where the run does not end."""
+    socket = path("qmp")
+    run = subprocess.Popen(command(kind, "-S", *options, "-qmp", f"unix:{socket},server=on,wait=off"), stderr=subprocess.DEVNULL)
+    monitor = Monitor(socket)
+    for name in commands or ("cont",):
+        monitor.run(name)
+    last = "SHUTDOWN" if state in (None, "prelaunch") else "STOP"
+    while last not in [e["event"] for e in monitor.events]:
+        monitor.read()
+    seen = [(e["event"], e.get("data")) for e in monitor.events if e["event"] not in ("RESUME", "STOP")]
+    if state:
+        assert monitor.run("query-status")["status"] == state, (kind, options)
+        monitor.run("quit")
+    assert run.wait(TIMEOUT) == 0
+    return seen
+
+
+def stories():
+    """Whose end it was, and what -no-shutdown makes of it."""
+    guest = ("SHUTDOWN", {"guest": True, "reason": "guest-shutdown"})
+    user = ("SHUTDOWN", {"guest": False, "reason": "host-qmp-system-reset"})
+    panic = ("SHUTDOWN", {"guest": True, "reason": "guest-panic"})
+    assert story("shutdown") == [("GUEST_PVSHUTDOWN", None), guest]
+    assert story("shutdown", "-no-shutdown", state="shutdown") == [("GUEST_PVSHUTDOWN", None), guest]
+    assert story("idle", "-no-reboot", commands=("system_reset",)) == [user]
+    assert story("idle", "-no-reboot", "-no-shutdown", commands=("system_reset",), state="prelaunch") == [user]
+    assert story("idle", "-no-reboot", "-no-shutdown", commands=("cont", "system_reset"), state="shutdown") == [user]
+    assert story("panic", "-no-shutdown", state="guest-panicked") == [("GUEST_PANICKED", {"action": "pause"})]
+    assert story("panic", "-action", "shutdown=pause,panic=exit-failure", state="shutdown") == [("GUEST_PANICKED", {"action": "poweroff"}), panic]
 
 
 def panic_actions():
@@ -193,6 +225,7 @@ def bad_roms():
 
 
 guest_ends()
+stories()
 panic_actions()
 host_ends()
 if not os.path.exists("/usr/share/seabios/bios-256k.bin"):

@@ -104,6 +104,9 @@ def memory():
     assert q.ask("memset %#x 16 0x5a" % (RAM + 8)) == "OK"
     assert q.ask("b64read %#x 3" % (RAM + 22)) == "OK WloA"
     assert q.ask("b64write %#x 3 AQID" % (RAM + 64)) == "OK"
+    assert q.ask("b64write %#x 5 BAUG" % (RAM + 96)) == "OK"
+    assert q.ask("b64write %#x 8 AQID" % (RAM + 96 - 1)) == "OK"
+    assert q.ask("read %#x 5" % (RAM + 95)) == "OK 0x0102030600"
     assert q.ask("read %d 4" % (RAM + 64)) == "OK 0x01020300"
     # Nobody is there; nobody is on the ports of this machine.
     assert q.ask("readl 0") == "OK 0x0000000000000000"
@@ -126,6 +129,7 @@ def clock():
     assert q.ask("clock_set 5000000") == "OK 5000000"
     assert q.ask("clock_set 1000") == "OK 5000000"
     assert q.ask("clock_step").startswith("FAIL")
+    assert q.ask("clock_step -5") == "OK 5000000" and q.ask("clock_set -5") == "OK 5000000"
     q.ok("irq_intercept_out /machine/rtc")
     now = q.read("l", RTC)
     q.write("l", RTC + 0x10, 1)
@@ -150,9 +154,23 @@ def lines():
     assert q.irqs == ["IRQ raise 39"], q.irqs  # SPI 7
     q.write("l", GPIO + 0x41c, 8)
     assert q.irqs[1:] == ["IRQ lower 39"], q.irqs
-    assert q.ask("irq_intercept_in /machine/gic") == "OK"
+    assert q.ask("irq_intercept_in /machine/gic") == "OK" and q.ask("irq_intercept_out /machine/gic") == "OK"
     assert q.ask("irq_intercept_out /machine/rtc").startswith("FAIL ")
     q.close()
+
+
+def centuries():
+    """A step that takes for ever does not delay an end: timers tick in all that time."""
+    q = Qtest("-rtc", "clock=vm", machine="pc")
+    q.ok("outb 0x70 0x0a")
+    q.ok("outb 0x71 0x23")
+    q.ok("outb 0x70 0x0b")
+    q.ok("outb 0x71 0x42")
+    q.peer.sendall(b"clock_step 9223372036854775807\n")
+    time.sleep(0.3)
+    began = time.monotonic()
+    q.close()
+    assert time.monotonic() - began < TIMEOUT / 2
 
 
 def edu():
@@ -378,6 +396,7 @@ if __name__ == "__main__":
     memory()
     clock()
     lines()
+    centuries()
     edu()
     pci_testdev()
     smbios()
