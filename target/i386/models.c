@@ -271,21 +271,34 @@ static void keep_supported(X86Cpu *cpu, const uint32_t *wanted, const uint32_t *
     }
 }
 
+/* Without what Hyper-V has: that is the accelerator's, not the processor's, and of the translator it is not insisted on. */
+static GString *missing_of_processor(const X86Cpu *cpu, const uint32_t *wanted,
+                                     const uint32_t *supported)
+{
+    uint32_t words[X86_FEATURE_WORDS];
+
+    memcpy(words, supported, sizeof(words));
+    words[X86_WORD_HYPERV] = UINT32_MAX;
+    return missing_names(cpu, wanted, words);
+}
+
 static bool leave_out_missing(X86Cpu *cpu, const uint32_t *wanted, const uint32_t *supported,
                               GError **error)
 {
     const char *model = cpu->vcpu.model->name;
-    g_autoptr(GString) missing = NULL;
+    g_autoptr(GString) missing = missing_names(cpu, wanted, supported);
+    g_autoptr(GString) enforced = NULL;
     bool first = cpu->vcpu.index == 0;
 
-    missing = missing_names(cpu, wanted, supported);
     if (first && x86_hyperv_wants_spinlocks(cpu) && !supported[X86_WORD_HYPERV]) {
         g_string_append_printf(missing, "%shv-spinlocks", missing->len ? ", " : "");
     }
-    if (missing->len && cpu->enforce) {
+    enforced =
+        cpu->on_host ? g_string_new(missing->str) : missing_of_processor(cpu, wanted, supported);
+    if (enforced->len && cpu->enforce) {
         return error_fail(error, KASO_ERROR_UNSUPPORTED,
                           "CPU '%s': enforce=on, and these features are not there: %s", model,
-                          missing->str);
+                          enforced->str);
     }
     if (missing->len && first && (cpu->check || cpu->enforce)) {
         g_printerr("kaso: warning: CPU '%s' is without features that are not there%s: %s\n", model,

@@ -471,6 +471,13 @@ static void check_refused(const char *cpu, const char *words)
     g_assert_nonnull(strstr(error->message, words));
 }
 
+/* Hyper-V's interfaces are not the processor's: without KVM a warning tells that they are not there. */
+static void test_enforced(void)
+{
+    machine_free(open_one("qemu64,hv-relaxed=on,hv-spinlocks=8191,enforce=on"));
+    check_refused("qemu64,hv-relaxed=on,vmx=on,enforce=on", "vmx");
+}
+
 static void test_refused(void)
 {
     check_refused("Haswell,enforce=on", "hle");
@@ -514,6 +521,7 @@ int main(int argc, char **argv)
     g_test_add_func("/cpuid/invpcid-needs-pcid", test_invpcid_needs_pcid);
     g_test_add_func("/cpuid/properties", test_properties);
     g_test_add_func("/cpuid/refused", test_refused);
+    g_test_add_func("/cpuid/enforced", test_enforced);
     g_test_add_func("/cpuid/warning", test_warning);
     return g_test_run();
 }
