@@ -100,7 +100,7 @@ case step_int TF
         end
 
 case step_int1 TF
-        int1
+        .byte 0xf1 /* INT1: not all assemblers know it */
 1:      nop
         trap    1b 0
         trap    2f BS
@@ -160,7 +160,7 @@ case data_mov_ss_int3 flags=2 dr0=selector dr7=ACCESS
 
 case data_mov_ss_int1 flags=2 dr0=selector dr7=ACCESS
         mov     selector, %ss
-        int1
+        .byte 0xf1 /* INT1: not all assemblers know it */
         trap    1f B0
 1:      nop
         end
@@ -249,7 +249,7 @@ case null_selectors flags=2
         sub     $0x12345000, %ecx
         or      %ecx, %eax
         jz      1f
-        int1
+        .byte 0xf1 /* INT1: not all assemblers know it */
 1:      nop
         end
 
