@@ -266,42 +266,84 @@ bool help_cpu(const Target *target, const char *name, GError **error)
     return model != NULL;
 }
 
-static const char *const device_categories[] = { "storage", "network", "input", "display", "usb",
-                                                 "bridge",  "sound",   "misc",  NULL };
+static const struct {
+    const char *category; /* DeviceType.category; NULL: none that is known */
+    const char *heading;
+} device_groups[] = {
+    { "storage", "Storage" }, { "network", "Network" }, { "input", "Input" },
+    { "display", "Display" }, { "usb", "USB" },         { "bridge", "Controller/Bridge/Hub" },
+    { "sound", "Sound" },     { "misc", "Misc" },       { NULL, "Uncategorized" },
+};
 
-/* wanted: NULL for those of no known category. */
-static void help_category(const char *wanted)
+static bool is_in_group(const DeviceType *type, const char *wanted)
 {
-    GArray *lines = new_lines();
-    const DeviceType *const *it;
-
-    REGISTRY_FOREACH(device_types, it) {
-        const char *category = (*it)->category;
-        bool known = category && g_strv_contains(device_categories, category);
-
-        if (board_takes(NULL, *it) && (wanted ? known && strcmp(category, wanted) == 0 : !known)) {
-            add_line(lines, (*it)->name, (*it)->summary);
+    for (unsigned i = 0; type->category && i < G_N_ELEMENTS(device_groups); i++) {
+        if (g_strcmp0(type->category, device_groups[i].category) == 0) {
+            return g_strcmp0(type->category, wanted) == 0;
         }
     }
-    if (lines->len == 0) {
-        g_array_unref(lines);
-        return;
+    return !wanted;
+}
+
+/* As scripts know buses. */
+static const char *bus_heading(const char *bus)
+{
+    static const char *const headings[][2] = { { "pci", "PCI" },
+                                               { "isa", "ISA" },
+                                               { "ide", "IDE" } };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(headings); i++) {
+        if (strcmp(bus, headings[i][0]) == 0) {
+            return headings[i][1];
+        }
     }
-    printf("%s devices:\n", wanted ? wanted : "uncategorised");
-    print_lines(lines, 26);
-    printf("\n");
+    return bus;
+}
+
+/* Scripts look for `name "…"`. */
+static char *describe_device(const DeviceType *type)
+{
+    g_autofree char *bus = type->bus ? g_strdup_printf(", bus %s", bus_heading(type->bus)) : NULL;
+
+    return g_strdup_printf("name \"%s\"%s, desc \"%s\"", type->name, bus ? bus : "", type->summary);
 }
 
 void help_devices(void)
 {
-    for (unsigned i = 0; i < G_N_ELEMENTS(device_categories); i++) {
-        help_category(device_categories[i]);
+    for (unsigned i = 0; i < G_N_ELEMENTS(device_groups); i++) {
+        g_autoptr(GPtrArray) lines = g_ptr_array_new_with_free_func(g_free);
+        const DeviceType *const *it;
+
+        REGISTRY_FOREACH(device_types, it) {
+            if (board_takes(NULL, *it) && is_in_group(*it, device_groups[i].category)) {
+                g_ptr_array_add(lines, describe_device(*it));
+            }
+        }
+        if (lines->len == 0) {
+            continue;
+        }
+        g_ptr_array_sort(lines, compare_names);
+        printf("%s devices:\n", device_groups[i].heading);
+        for (unsigned k = 0; k < lines->len; k++) {
+            puts(lines->pdata[k]);
+        }
+        printf("\n");
     }
 }
 
 void help_nics(void)
 {
-    help_category("network");
+    GArray *lines = new_lines();
+    const DeviceType *const *it;
+
+    REGISTRY_FOREACH(device_types, it) {
+        if (board_takes(NULL, *it) && is_in_group(*it, "network")) {
+            add_line(lines, (*it)->name, (*it)->summary);
+        }
+    }
+    printf("network devices:\n");
+    print_lines(lines, 26);
+    printf("\n");
 }
 
 bool help_device(const char *name, GError **error)

@@ -324,7 +324,7 @@ HELP = [
     (['-accel', 'tcg,help'], r'tb-size='),
     (['-cpu', 'help'], r'cortex-a57'),
     (['-cpu', 'help'], r'^Available CPUs:\n(?:  \S+\n)+$'),
-    (['-device', 'help'], r'^virtio-net-pci '),
+    (['-device', 'help'], r'^Network devices:\nname "(.|\n)*^name "virtio-net-pci", bus PCI, desc "'),
     (['-device', 'virtio-blk-pci,help'], r'drive=<drive id>'),
     (['-accel', 'help'], r'^tcg '),
     (['-netdev', 'user,help'], r'hostfwd='),
