@@ -284,8 +284,7 @@ def not_dismissed():
     return m
 
 
-def export():
-    """An export with a client that asks for much and reads nothing."""
+def export_with_client():
     m = Machine(*NULL)
     m.ask("nbd-server-start", addr={"type": "unix", "data": {"path": "export"}})
     m.ask("block-export-add", type="nbd", id="e", node_name="null", writable=True)
@@ -295,6 +294,12 @@ def export():
     client.recv(18)
     client.sendall(struct.pack(">I", 3) + b"IHAVEOPT" + struct.pack(">II", 1, 4) + b"null")
     client.recv(10)
+    return m, client
+
+
+def export():
+    """An export with a client that asks for much and reads nothing."""
+    m, client = export_with_client()
     for number in range(8):
         client.sendall(struct.pack(">IHHQQI", 0x25609513, 0, 0, number, 0, 8 << 20))
     time.sleep(0.2)
@@ -303,15 +308,7 @@ def export():
 
 def export_half():
     """A client that has begun a write of which the rest does not come."""
-    m = Machine(*NULL)
-    m.ask("nbd-server-start", addr={"type": "unix", "data": {"path": "export"}})
-    m.ask("block-export-add", type="nbd", id="e", node_name="null", writable=True)
-    client = socket.socket(socket.AF_UNIX)
-    client.connect("export")
-    held.append(client)
-    client.recv(18)
-    client.sendall(struct.pack(">I", 3) + b"IHAVEOPT" + struct.pack(">II", 1, 4) + b"null")
-    client.recv(10)
+    m, client = export_with_client()
     client.sendall(struct.pack(">IHHQQI", 0x25609513, 0, 1, 1, 0, 1 << 20) + bytes(100))
     time.sleep(0.2)
     return m
