@@ -575,8 +575,11 @@ void machine_request_end(Machine *machine, StopReason reason, const char *detail
 
     hold_current_vcpu(machine);
     g_mutex_lock(&private->request_lock);
-    /* Later reasons in the list weigh more: an error or a quit is not hidden by a pause. */
-    if (reason >= private->requested_stop) {
+    /*
+     * Later reasons in the list weigh more: an error or a quit is not hidden by a pause. Of two of the same weight the first
+     * is the cause.
+     */
+    if (reason > private->requested_stop) {
         private->requested_stop = reason;
         private->requested_status = status;
         g_free(private->requested_detail);

@@ -60,6 +60,7 @@ bool kvm_do(int fd, unsigned long request, const void *argument, const char *nam
 
 void kvm_fail(Kvm *kvm, KvmVcpu *kv, int status, char *text)
 {
+    atomic_store(&kvm->failed, true);
     if (kv) {
         GString *dump = g_string_new(NULL);
 

@@ -145,6 +145,8 @@ typedef struct Kvm {
     atomic_bool gate_closed;
     GMutex gate_lock;
     GCond gate_moved;
+
+    atomic_bool failed; /* the machine cannot go on: no vCPU enters the kernel any more */
 } Kvm;
 
 static inline bool kvm_has(const Kvm *kvm, KvmCapability capability)

@@ -250,6 +250,11 @@ static void run_once(KvmVcpu *kv)
 {
     Vcpu *vcpu = kv->vcpu;
 
+    /* What it would meet now follows from what has failed, which is what people are to read. */
+    if (atomic_load(&kv->kvm->failed)) {
+        atomic_store(&vcpu->stop_requested, true);
+        return;
+    }
     if (!atomic_load(&vcpu->stop_requested) && interrupts_before(kv)) {
         enter(kv);
     }

@@ -119,6 +119,16 @@ static void test_exit_status(void)
     }
 }
 
+static void test_first_error(void)
+{
+    Machine *machine = counting_machine(1);
+
+    machine_request_end(machine, STOP_ERROR, "the cause", 1);
+    machine_request_end(machine, STOP_ERROR, "what follows from it", 70);
+    g_assert_cmpint(machine_run(machine), ==, 1);
+    machine_free(machine);
+}
+
 typedef struct {
     Object *object;
     BlockBackend *drive;
@@ -785,6 +795,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/machine/run", test_run);
     g_test_add_func("/machine/exit-status", test_exit_status);
+    g_test_add_func("/machine/first-error", test_first_error);
     g_test_add_func("/machine/references", test_references);
     g_test_add_func("/machine/registers", test_registers);
     g_test_add_func("/machine/devices", test_devices);
