@@ -8,8 +8,10 @@
 /* options-machine.c */
 OptionHandler option_machine, option_cpu, option_accel, option_enable_kvm, option_perfmap, option_one_insn, option_compat, option_no_fd_bootchk, option_m, option_smp;
 OptionHandler option_boot, option_rtc, option_seed, option_icount, option_name, option_uuid, option_global, option_mem_path, option_numa;
-OptionHandler option_smbios, option_acpitable;
-OptionHandler option_mem_prealloc, option_fw_cfg, option_option_rom;
+OptionHandler option_mem_prealloc;
+
+/* options-firmware.c */
+OptionHandler option_smbios, option_acpitable, option_fw_cfg, option_option_rom;
 
 /* option-set.c */
 OptionHandler option_set;
