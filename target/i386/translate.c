@@ -370,7 +370,7 @@ void x86_translate(IrUnit *unit, TcgState *env, TcgCode *code, uint16_t start, u
         result = x86_decode(&t.insn, t.cpu, code, t.offset, mode);
         if (result == X86_DECODE_NEEDS_NEXT || t.offset + t.insn.length > TCG_PAGE_SIZE) {
             if (unit->insn_count) {
-                code->needs_next = false;
+                code->needs = 0;
                 end_unit(&t, shadow);
                 return;
             }

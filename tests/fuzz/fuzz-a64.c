@@ -33,7 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     TcgVcpu *tv;
     uint8_t *code_next, *cold_next, *records;
-    bool needs_next = false;
+    unsigned needs = 0;
 
     LLVMFuzzerInitialize(NULL, NULL);
     if (!rig.machine || size < HEADER + 4) {
@@ -52,7 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     cold_next = tv->run->cold_next;
     records = tv->run->records;
     translate_unit(tv, rig.ram + CODE, load_le16(data) & 0xffc, tv->target->mode(tv->env),
-                   (uint64_t)(uintptr_t)(rig.ram + CODE + TCG_PAGE_SIZE), &needs_next);
+                   (uint64_t)(uintptr_t)(rig.ram + CODE + TCG_PAGE_SIZE), &needs);
     tv->run->code_next = code_next;
     tv->run->cold_next = cold_next;
     tv->run->records = records;

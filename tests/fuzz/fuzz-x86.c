@@ -52,7 +52,7 @@ static void set_mode(uint8_t mode, uint32_t cr0, uint32_t cr4)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     uint8_t *code_next, *cold_next, *records;
-    bool needs_next = false;
+    unsigned needs = 0;
     uint16_t offset;
     TcgVcpu *tv;
 
@@ -70,7 +70,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     cold_next = tv->run->cold_next;
     records = tv->run->records;
     translate_unit(tv, rig.ram + CODE, offset, tv->target->mode(tv->env),
-                   (uint64_t)(uintptr_t)(rig.ram + CODE + TCG_PAGE_SIZE), &needs_next);
+                   (uint64_t)(uintptr_t)(rig.ram + CODE + TCG_PAGE_SIZE), &needs);
     tv->run->code_next = code_next;
     tv->run->cold_next = cold_next;
     tv->run->records = records;

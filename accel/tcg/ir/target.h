@@ -43,14 +43,15 @@ typedef struct {
 typedef struct {
     const uint8_t *page;        /* host address of the 4 KiB that the unit begins in */
     const uint8_t *next;        /* of the 4 KiB behind it; NULL: not known yet */
-    bool needs_next;            /* the unit cannot be made without next: set by tcg_code_has */
+    unsigned copied;            /* both are a copy, which goes up to this page offset so far; 0: they are not */
+    unsigned needs;             /* the page offset up to which the unit needs bytes that are not there: set by tcg_code_has; 0: none */
 } TcgCode;
 
 /* Whether the bytes up to (not with) page offset `end` can be read; at most one page beyond the first. */
 static inline bool tcg_code_has(TcgCode *code, unsigned end)
 {
-    if (end > TCG_PAGE_SIZE && !code->next) {
-        code->needs_next = true;
+    if (code->copied ? end > code->copied : end > TCG_PAGE_SIZE && !code->next) {
+        code->needs = end;
         return false;
     }
     return true;
@@ -82,8 +83,9 @@ typedef struct TcgTarget {
      * Translates instructions at page offset `start` of the code page into unit until it ends
      * (control transfer, end of page, max_insns). Must end with a control op. Never fails: undefined code
      * becomes the guest's exception. An instruction that runs into the next page is translated only where it
-     * is the unit's first, and then alone. When it needs bytes of a page that is not known yet (tcg_code_has),
-     * translate returns at once; the run time calls again, with the page, or takes the fault of fetching it.
+     * is the unit's first, and then alone. When it needs bytes that are not known yet (tcg_code_has),
+     * translate returns at once; the run time calls again, with them, or takes the fault of fetching them. The first insn_align ones
+     * are always there.
      */
     void (*translate)(IrUnit *unit, TcgState *env, TcgCode *code, uint16_t start, uint64_t mode,
                       unsigned max_insns);

@@ -134,7 +134,7 @@ static _Atomic(TcgUnit *) *unit_slot(TcgRun *run, const TcgUnit *unit)
 
 /* One key may have several units over two pages, for second pages that differ. */
 static TcgUnit *lookup(TcgRun *run, uint8_t *host_page, unsigned offset, uint64_t mode,
-                       uint64_t next_page, bool *needs_next)
+                       uint64_t next_page, unsigned *needs)
 {
     TcgUnit *unit =
         atomic_load_explicit(hash_slot(run, host_page, offset, mode), memory_order_acquire);
@@ -144,7 +144,7 @@ static TcgUnit *lookup(TcgRun *run, uint8_t *host_page, unsigned offset, uint64_
             if (unit->next_page == 0 || unit->next_page == next_page) {
                 return unit;
             }
-            *needs_next = next_page == 0;
+            *needs = next_page ? 0 : TCG_PAGE_SIZE + 1;
         }
     }
     return NULL;
@@ -211,7 +211,7 @@ static uint8_t *other_page(const uint8_t *page, uint64_t next_page)
 
 /* *watched: false when a page is not watched any more, and nothing was translated. */
 static TcgUnit *translate_watched(TcgVcpu *tv, uint8_t *page, unsigned offset, uint64_t mode,
-                                  uint64_t next_page, bool *needs_next, bool *watched)
+                                  uint64_t next_page, unsigned *needs, bool *watched)
 {
     TcgRun *run = tv->run;
     uint8_t *next = other_page(page, next_page);
@@ -226,7 +226,7 @@ static TcgUnit *translate_watched(TcgVcpu *tv, uint8_t *page, unsigned offset, u
     if (*watched) {
         int64_t start = g_get_monotonic_time();
 
-        unit = translate_unit(tv, page, offset, mode, next_page, needs_next);
+        unit = translate_unit(tv, page, offset, mode, next_page, needs);
         run->translated_us += (uint64_t)(g_get_monotonic_time() - start);
         if (unit) {
             insert(run, unit);
@@ -240,28 +240,28 @@ static TcgUnit *translate_watched(TcgVcpu *tv, uint8_t *page, unsigned offset, u
 }
 
 TcgUnit *cache_find(TcgVcpu *tv, uint64_t host_page, unsigned offset, uint64_t mode,
-                    uint64_t next_page, bool *needs_next)
+                    uint64_t next_page, unsigned *needs)
 {
     TcgRun *run = tv->run;
     uint8_t *page = cache_page(host_page), *next = other_page(page, next_page);
     bool watched = true;
     TcgUnit *unit;
 
-    *needs_next = false;
-    unit = lookup(run, page, offset, mode, next_page, needs_next);
-    if (unit || *needs_next) {
+    *needs = 0;
+    unit = lookup(run, page, offset, mode, next_page, needs);
+    if (unit || *needs) {
         return unit;
     }
     if (!watch_code_page(tv, page) || (next && !watch_code_page(tv, next))) {
         return NULL;
     }
     g_mutex_lock(&run->lock);
-    unit = lookup(run, page, offset, mode, next_page, needs_next);
-    if (!unit && !*needs_next) {
-        unit = translate_watched(tv, page, offset, mode, next_page, needs_next, &watched);
+    unit = lookup(run, page, offset, mode, next_page, needs);
+    if (!unit && !*needs) {
+        unit = translate_watched(tv, page, offset, mode, next_page, needs, &watched);
     }
     g_mutex_unlock(&run->lock);
-    if (!unit && !*needs_next && watched) {
+    if (!unit && !*needs && watched) {
         flush(tv);
     }
     return unit;

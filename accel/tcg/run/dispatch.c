@@ -15,18 +15,25 @@ static uint64_t current_mode(TcgVcpu *tv)
     return tv->target->mode(tv->env) | tv->step_mode | (tv->run->limited ? TCG_MODE_COUNT : 0);
 }
 
-static TcgUnit *find_in_cache(TcgVcpu *tv, uint64_t host_page, uint64_t mode)
+static TcgUnit *find_in_cache(TcgVcpu *tv, const TcgFetchEntry *fetch, uint64_t mode)
 {
     TcgState *env = tv->env;
     const TcgFetchEntry *next;
-    bool needs_next;
-    TcgUnit *unit = cache_find(tv, host_page, env->pc_offset, mode, 0, &needs_next);
+    unsigned needs;
+    TcgUnit *unit;
 
-    if (!needs_next) {
+    if (device_code_is(tv, fetch)) {
+        return device_code_unit(tv, mode);
+    }
+    unit = cache_find(tv, fetch->host_page, env->pc_offset, mode, 0, &needs);
+    if (!needs) {
         return unit;
     }
     next = memory_fetch_page(tv, env->pc_page + TCG_PAGE_SIZE);
-    return next ? cache_find(tv, host_page, env->pc_offset, mode, next->host_page, &needs_next)
+    if (next && device_code_is(tv, next)) {
+        return device_code_begin(tv) ? device_code_unit(tv, mode) : NULL;
+    }
+    return next ? cache_find(tv, fetch->host_page, env->pc_offset, mode, next->host_page, &needs)
                 : NULL;
 }
 
@@ -36,14 +43,14 @@ static uint64_t insns_left(const TcgVcpu *tv)
 }
 
 /* An instruction that stores to its own unit is a unit of its own, for once; and so are the last ones before the limit. */
-static TcgUnit *find_perhaps_alone(TcgVcpu *tv, uint64_t host_page, uint64_t mode)
+static TcgUnit *find_perhaps_alone(TcgVcpu *tv, const TcgFetchEntry *fetch, uint64_t mode)
 {
     bool alone = (tv->alone == TCG_ALONE_WANTED && tv->alone_pc == tcg_pc(tv->env)) ||
                  insns_left(tv) < TCG_MAX_INSNS;
-    TcgUnit *unit = find_in_cache(tv, host_page, alone ? mode | TCG_MODE_ALONE : mode);
+    TcgUnit *unit = find_in_cache(tv, fetch, alone ? mode | TCG_MODE_ALONE : mode);
 
     if (unit) {
-        tv->alone = alone ? TCG_ALONE_RUNS : TCG_ALONE_NO;
+        tv->alone = unit->mode & TCG_MODE_ALONE ? TCG_ALONE_RUNS : TCG_ALONE_NO;
         tv->alone_pc = tcg_pc(tv->env);
     }
     return unit;
@@ -69,7 +76,7 @@ static TcgUnit *try_dispatch(TcgVcpu *tv, TcgFetchEntry **fetch)
         return take_fault(tv);
     }
     *fetch = memory_fetch_page(tv, tcg_pc(env));
-    if (!*fetch) {
+    if (!*fetch || (device_code_is(tv, *fetch) && !device_code_begin(tv))) {
         return take_fault(tv);
     }
     mode = current_mode(tv) | (tv->ungrouped ? TCG_MODE_UNGROUPED : 0);
@@ -88,7 +95,7 @@ static TcgUnit *try_dispatch(TcgVcpu *tv, TcgFetchEntry **fetch)
         }
     }
     env->jump_class = 0;
-    return find_perhaps_alone(tv, (*fetch)->host_page, mode);
+    return find_perhaps_alone(tv, *fetch, mode);
 }
 
 /* The unit at the current pc, and its fetch entry; NULL: the run loop is wanted first. */

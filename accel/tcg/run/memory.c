@@ -471,11 +471,8 @@ TcgFetchEntry *memory_fetch_page(TcgVcpu *tv, uint64_t guest_virt)
         tv->target->raise_fault(tv->env);
         return NULL;
     }
-    if (!walk->host) {
-        tv->target->raise_bus_error(tv->env, guest_virt, TCG_FETCH);
-        return NULL;
-    }
-    return tlb_fill_fetch(tv, context, guest_virt, walk);
+    return walk->host ? tlb_fill_fetch(tv, context, guest_virt, walk)
+                      : device_code_page(tv, guest_virt, &walk->mapping);
 }
 
 uint8_t *memory_peek(TcgVcpu *tv, uint64_t guest_virt)

@@ -137,6 +137,10 @@ typedef struct {
     uint64_t cover_virt;
     uint32_t cover_repeats;     /* calls in vain since the last sweep */
 
+    uint8_t *copy;              /* 2 pages for an instruction in a device's memory: device-code.c; NULL: not needed yet */
+    unsigned copy_end;          /* page offset up to which the instruction at the pc has been read into it */
+    TcgFetchEntry copy_fetch;   /* of the copy, for the page that it is of */
+
     uint64_t walks, walk_hits, exits, interrupts_polled, context_switches, invalidated_pages,
         invalidated_contexts;
 } TcgVcpu;
@@ -193,12 +197,12 @@ void cache_keep(TcgRun *run, size_t code_size, size_t cold_size);
 void *cache_take(TcgRun *run, size_t size);
 /*
  * The unit for code at host_page + offset; translates when needed. next_page: TcgFetchEntry.host_page of the page
- * behind, or 0 when it has not been looked for. NULL with *needs_next: it must be. NULL otherwise: the cache was
+ * behind, or 0 when it has not been looked for. NULL with *needs: there must be code up to this page offset. NULL otherwise: the cache was
  * full and has been flushed, or the page had to be watched, and other vCPUs' requests carried out: the caller
  * starts again from the pc.
  */
 TcgUnit *cache_find(TcgVcpu *tv, uint64_t host_page, unsigned offset, uint64_t mode,
-                    uint64_t next_page, bool *needs_next);
+                    uint64_t next_page, unsigned *needs);
 /* Joins an exit to a unit, if both are still alive. */
 void cache_link(TcgRun *run, TcgLink *link, TcgUnit *to, uint64_t host_page);
 /* The spans of a page, among others; with the lock. */
@@ -224,7 +228,7 @@ static inline uint8_t *cache_page(uint64_t host_page)
 
 /* translate.c: one unit, from guest bytes to code. run->lock held. NULL: the cache is full, or as cache_find. */
 TcgUnit *translate_unit(TcgVcpu *tv, uint8_t *host_page, unsigned offset, uint64_t mode,
-                        uint64_t next_page, bool *needs_next);
+                        uint64_t next_page, unsigned *needs);
 
 /* dispatch.c: which code runs next. */
 /* After a unit with TCG_MODE_ONE or _STEP has been left, with the pc set. false: none was. */
@@ -285,6 +289,8 @@ void tlb_fill(TcgVcpu *tv, TcgContext *context, uint64_t guest_virt, const TcgWa
 /* Write tags of RAM pages go. */
 void tlb_drop_writes(TcgVcpu *tv, uint64_t ram_offset, uint64_t size);
 TcgFetchEntry *tlb_fill_fetch(TcgVcpu *tv, TcgContext *context, uint64_t guest_virt, const TcgWalkEntry *walk);
+/* The value of host_page for a page of code. */
+uint64_t tlb_fetch_value(TcgVcpu *tv, uint64_t guest_virt, const TcgMapping *mapping, const uint8_t *host_page);
 /* The RAM or ROM that a whole guest page is, or NULL. */
 uint8_t *tlb_host_page(TcgVcpu *tv, uint64_t guest_phys, bool *writable);
 /* Whether two addresses lie in one block of 1 << size_bits bytes; the ignored top byte does not count. */
@@ -325,10 +331,26 @@ void watch_before_device(TcgVcpu *tv);
 
 /* memory.c: slow paths. */
 void memory_set_runtime(HostRuntime *runtime, const TcgTarget *target);
-/* The fetch entry of the page of an instruction, or of the part of one, at guest_virt; NULL: a fault was taken. */
+/*
+ * The fetch entry of the page of an instruction, or of the part of one, at guest_virt; NULL: a fault was taken. Where the
+ * page is a device's, it is that of the copy.
+ */
 TcgFetchEntry *memory_fetch_page(TcgVcpu *tv, uint64_t guest_virt);
 /* The host bytes at a guest virtual address for reading, without faults; NULL: none. */
 uint8_t *memory_peek(TcgVcpu *tv, uint64_t guest_virt);
+
+/* device-code.c: instructions that lie in a device's memory, or run into it. */
+void device_code_free(TcgVcpu *tv);
+/* The copy, as one of the page at guest_virt. */
+TcgFetchEntry *device_code_page(TcgVcpu *tv, uint64_t guest_virt, const TcgMapping *mapping);
+static inline bool device_code_is(const TcgVcpu *tv, const TcgFetchEntry *fetch)
+{
+    return fetch == &tv->copy_fetch;
+}
+/* Reads the first bytes of the one at the pc, which device_code_page is for. false: a fault was taken. */
+bool device_code_begin(TcgVcpu *tv);
+/* Its unit, of what device_code_begin read and the rest. NULL: as cache_find, or a fault was taken. */
+TcgUnit *device_code_unit(TcgVcpu *tv, uint64_t mode);
 
 /* trap.c: what debuggers want trapped. */
 /* While an exception is delivered, and outside of code, an access cannot be undone. */

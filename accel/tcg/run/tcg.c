@@ -151,6 +151,7 @@ static void tcg_vcpu_free(Vcpu *vcpu)
 
     g_ptr_array_remove(tv->run->vcpus, tv);
     context_free(tv);
+    device_code_free(tv);
     g_free(tv->env->interpreter_values);
     tv->env->run = NULL;
     g_free(tv);

@@ -275,6 +275,15 @@ static unsigned executed_bit(uint64_t guest_virt)
     return (unsigned)(guest_virt >> TCG_PAGE_BITS) & (TCG_EXECUTED_BITS - 1);
 }
 
+uint64_t tlb_fetch_value(TcgVcpu *tv, uint64_t guest_virt, const TcgMapping *mapping,
+                         const uint8_t *host_page)
+{
+    uint64_t page = guest_virt & TCG_PAGE_MASK;
+
+    return (uintptr_t)host_page | (mapping->guarded ? TCG_FETCH_GUARDED : 0) |
+           (trap_page_breaks(tv, page, mapping->guest_phys, host_page) ? TCG_FETCH_BREAKS : 0);
+}
+
 TcgFetchEntry *tlb_fill_fetch(TcgVcpu *tv, TcgContext *context, uint64_t guest_virt,
                               const TcgWalkEntry *walk)
 {
@@ -288,13 +297,7 @@ TcgFetchEntry *tlb_fill_fetch(TcgVcpu *tv, TcgContext *context, uint64_t guest_v
     note_large(context, page, walk->mapping.size_bits);
     context->executed[bit / 64] |= BIT(bit % 64);
     *globals = bits_deposit(*globals, slot % 64, 1, walk->mapping.global);
-    *entry = (TcgFetchEntry){ page, (uintptr_t)walk->host };
-    if (walk->mapping.guarded) {
-        entry->host_page |= TCG_FETCH_GUARDED;
-    }
-    if (trap_page_breaks(tv, page, walk->mapping.guest_phys, walk->host)) {
-        entry->host_page |= TCG_FETCH_BREAKS;
-    }
+    *entry = (TcgFetchEntry){ page, tlb_fetch_value(tv, guest_virt, &walk->mapping, walk->host) };
     return entry;
 }
 

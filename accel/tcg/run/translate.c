@@ -42,7 +42,7 @@ static const TcgHelper check_insn = {
 };
 TCG_HELPER(check_insn);
 
-/* Decodes and optimises into run->scratch. false: code->next is needed. */
+/* Decodes and optimises into run->scratch. false: the unit needs more code. */
 static bool make_ir(TcgVcpu *tv, TcgCode *code, unsigned offset, uint64_t mode, unsigned max_insns)
 {
     TcgRun *run = tv->run;
@@ -58,7 +58,7 @@ static bool make_ir(TcgVcpu *tv, TcgCode *code, unsigned offset, uint64_t mode, 
         ir->start = (uint16_t)offset;
         trap_prepare_unit(run, code->page, ir);
         run->target->translate(ir, tv->env, code, (uint16_t)offset, mode, max_insns);
-        if (code->needs_next) {
+        if (code->needs) {
             return false;
         }
         max_insns = (max_insns + 1) / 2;
@@ -91,10 +91,12 @@ static TcgUnit *new_unit(TcgRun *run, uint8_t *host_page, unsigned link_count)
                             .start = ir->start,
                             .end = MIN(ir->end, (uint16_t)TCG_PAGE_SIZE),
                             .unit = unit };
-    if (ir->next_page) {
+    if (ir->end > TCG_PAGE_SIZE) {
+        uint8_t *next = ir->next_page ? cache_page(ir->next_page) : host_page + TCG_PAGE_SIZE;
+
         unit->next_page = ir->next_page;
         unit->next_span = cache_take(run, sizeof *unit->next_span);
-        *unit->next_span = (TcgSpan){ .host_page = cache_page(ir->next_page),
+        *unit->next_span = (TcgSpan){ .host_page = next,
                                       .end = (uint16_t)(ir->end - TCG_PAGE_SIZE),
                                       .unit = unit };
     }
@@ -163,10 +165,12 @@ static TcgUnit *make_host_code(TcgVcpu *tv, uint8_t *host_page)
 
 /* A unit that is too much for the back end is made shorter. */
 TcgUnit *translate_unit(TcgVcpu *tv, uint8_t *host_page, unsigned offset, uint64_t mode,
-                        uint64_t next_page, bool *needs_next)
+                        uint64_t next_page, unsigned *needs)
 {
     TcgRun *run = tv->run;
-    TcgCode code = { .page = host_page, .next = next_page ? cache_page(next_page) : NULL };
+    TcgCode code = { .page = host_page,
+                     .next = next_page ? cache_page(next_page) : NULL,
+                     .copied = host_page == tv->copy ? tv->copy_end : 0 };
     bool single = run->one_insn || mode & (TCG_MODE_ONE | TCG_MODE_ALONE | TCG_MODE_STEP);
 
     for (unsigned max_insns = single ? 1 : TCG_MAX_INSNS;; max_insns /= 2) {
@@ -176,10 +180,11 @@ TcgUnit *translate_unit(TcgVcpu *tv, uint8_t *host_page, unsigned offset, uint64
             return NULL;
         }
         if (!make_ir(tv, &code, offset, mode, max_insns)) {
-            *needs_next = true;
+            *needs = code.needs;
             return NULL;
         }
-        run->scratch->next_page = run->scratch->end > TCG_PAGE_SIZE ? next_page : 0;
+        /* A copy's pages are together, whatever is behind what they are copies of. */
+        run->scratch->next_page = run->scratch->end > TCG_PAGE_SIZE && !code.copied ? next_page : 0;
         unit = run->interp ? make_interpreted(run, host_page) : make_host_code(tv, host_page);
         if (unit || max_insns <= 1) {
             return unit;

@@ -23,6 +23,13 @@ static _Atomic uint64_t *granules_of(TcgRun *run, uint64_t ram_offset)
     return &run->granules[ram_offset >> TCG_PAGE_BITS];
 }
 
+/* Whether stores may change the code of a page: all but a copy of a device's. */
+static bool is_coherent(const TcgRun *run, const uint8_t *host_page)
+{
+    return run->target->coherent_code &&
+           ram_offset_of(run, host_page) < memory_ram_window(run->machine);
+}
+
 /* Of the bytes [start, end) of a page. */
 static uint64_t granule_mask(unsigned start, unsigned end)
 {
@@ -87,7 +94,7 @@ bool watch_code_page(TcgVcpu *tv, const uint8_t *host_page)
     uint64_t ram_offset = ram_offset_of(run, host_page);
     const TcgRequest request = { TCG_REQUEST_PROTECT, ram_offset, NULL, TCG_PAGE_SIZE };
 
-    if (!run->target->coherent_code || !memory_watch_code(run->machine, ram_offset)) {
+    if (!is_coherent(run, host_page) || !memory_watch_code(run->machine, ram_offset)) {
         return true;
     }
     context_broadcast(tv, &request);
@@ -101,7 +108,7 @@ bool watch_begin(TcgRun *run, const uint8_t *host_page, uint64_t *granules)
     uint64_t ram_offset;
 
     *granules = 0;
-    if (!run->target->coherent_code) {
+    if (!is_coherent(run, host_page)) {
         return true;
     }
     ram_offset = ram_offset_of(run, host_page);
@@ -137,7 +144,7 @@ static uint64_t span_granules(const TcgSpan *span, const uint8_t *host_page)
 
 void watch_end(TcgRun *run, const uint8_t *host_page, uint64_t granules, const TcgUnit *unit)
 {
-    if (!run->target->coherent_code) {
+    if (!is_coherent(run, host_page)) {
         return;
     }
     if (unit) {
@@ -151,7 +158,7 @@ void watch_update(TcgRun *run, const uint8_t *host_page)
 {
     uint64_t granules = 0;
 
-    if (!run->target->coherent_code) {
+    if (!is_coherent(run, host_page)) {
         return;
     }
     for (const TcgSpan *s = cache_spans(run, host_page); s; s = s->page_next) {
