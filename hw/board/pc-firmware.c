@@ -430,7 +430,8 @@ static void set_boot_order(Pc *pc)
         g_string_append(order, g_bytes_get_data(devices, NULL));
         g_string_append_c(order, '\n');
     }
-    if (switched_on(pc_boot_option(pc, "strict"))) {
+    /* Without a device that was named, -boot's letters say what is tried. */
+    if (order->len && switched_on(pc_boot_option(pc, "strict"))) {
         g_string_append(order, "HALT\n");
     }
     if (order->len) {

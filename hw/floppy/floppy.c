@@ -120,9 +120,17 @@ static void floppy_detach(Bus *generic, Device *device)
     }
 }
 
-const BusType floppy_bus_type = { .name = "floppy-bus",
-                                  .attach = floppy_attach,
-                                  .detach = floppy_detach };
+static void floppy_boot_path(const Device *device, GString *out)
+{
+    g_string_append_printf(out, "/floppy@%x", container_of(device, Floppy, device)->unit);
+}
+
+const BusType floppy_bus_type = {
+    .name = "floppy-bus",
+    .attach = floppy_attach,
+    .detach = floppy_detach,
+    .boot_path = floppy_boot_path,
+};
 
 /* Life */
 

@@ -2,19 +2,25 @@
 /* The ISA bus: placing of devices and shared interrupt lines. */
 #include "hw/isa/isa.h"
 
+#include <string.h>
+
 #include "base/error.h"
 #include "machine/machine.h"
 
 enum { DRIVER_SHIFT = 8, DRIVERS_MAX = 32 };
 
-/* By the first port: "/fdc@03f0" of isa-fdc. */
+/* By where its ports begin, used or not: "/fdc@03f0" of isa-fdc. */
 static void isa_boot_path(const Device *device, GString *out)
 {
     const char *name = device->type->name;
-    const MemoryRegion *first = device->io->len ? device->io->pdata[0] : NULL;
+    const Property *property = property_find(device->type->properties, "iobase");
+    uint32_t iobase = 0;
 
+    if (property && property->kind == PROPERTY_U32) {
+        memcpy(&iobase, (const char *)device + property->offset, sizeof iobase);
+    }
     g_string_append_printf(out, "/%s@%04x", g_str_has_prefix(name, "isa-") ? name + 4 : name,
-                           first ? (unsigned)first->address : 0);
+                           iobase);
 }
 
 const BusType isa_bus_type = { .name = "isa", .boot_path = isa_boot_path };

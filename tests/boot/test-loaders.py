@@ -166,9 +166,11 @@ def order():
                      "-device", f"virtio-blk-pci,drive=v,bootindex={virtio}") as machine:
             machine.finish(wanted)
     drives = ["-drive", f"file={path('i')},format=raw,if=ide", "-drive", f"file={path('f')},format=raw,if=floppy"]
-    for options, wanted in (("a", "f"), ("c", "i"), ("order=c,once=a", "f")):
+    for options, wanted in (("a", "f"), ("c", "i"), ("order=c,once=a", "f"), ("order=c,strict=on", "i")):
         with Machine(*drives, "-boot", options) as machine:
             machine.finish(wanted)
+    with Machine(*drives, "-boot", "c", "-global", "isa-fdc.bootindexA=0") as machine:
+        machine.finish("f")
     with Machine(*drives, "-boot", "menu=on,order=a") as machine:
         machine.until(lambda: "ESC" in machine.hmp("info text"), "the word of a menu")
         machine.keys("esc")
