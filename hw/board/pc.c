@@ -316,7 +316,7 @@ static bool add_interrupt_controllers(Pc *pc, GError **error)
         }
         device_connect_irq(pc->apic[i], 0, device_input, pc->ioapic, IOAPIC_INPUT_EOI);
     }
-    memory_region_add(machine->system_memory, PC_APIC_ADDRESS, device_mmio(pc->apic[0], 1), 2);
+    memory_region_add(machine->system_memory, PC_APIC_ADDRESS, device_mmio(pc->apic[0], 0), 2);
     device_connect_irq(pc->pic, 0, set_pic_output, pc, 0);
     return true;
 }

@@ -156,23 +156,6 @@ static int apic_acknowledge(void *opaque)
     return vector;
 }
 
-void apic_place_page(Apic *apic)
-{
-    bool visible = apic_enabled(apic) && !apic_is_x2apic(apic);
-
-    if (apic->kernel) {
-        return;
-    }
-    memory_transaction_begin(apic->device.machine);
-    if (apic->page.parent && apic->page.address != (apic->base & ~UINT64_C(0xfff))) {
-        memory_region_set_address(&apic->page, apic->base & ~UINT64_C(0xfff));
-    }
-    if (apic->page.enabled != visible) {
-        memory_region_set_enabled(&apic->page, visible);
-    }
-    memory_transaction_end(apic->device.machine);
-}
-
 static bool apic_realize(Device *device, GError **error)
 {
     Apic *a = apic(device);
@@ -190,7 +173,6 @@ static bool apic_realize(Device *device, GError **error)
     a->kernel = machine->kernel_chips;
     timer_init(&a->timer, machine, apic_timer_expire, a);
     memory_region_init_io(&a->page, machine, "apic", APIC_PAGE_BYTES, &page_ops, a);
-    device_add_mmio(device, &a->page);
     if (a->bus->count == 0) {
         memory_region_init_io(&a->messages, machine, "apic-msi", MIB(1), &messages_ops, a->bus);
         device_add_mmio(device, &a->messages);
@@ -213,6 +195,7 @@ static void apic_unrealize(Device *device)
     Apic *a = apic(device);
 
     machine_forget_run_state(device->machine, a);
+    apic_free_views(a);
     timer_cancel(&a->timer);
     if (a->bus && a->bus->apic[a->cpu] == a) {
         g_mutex_lock(&a->bus->lock);

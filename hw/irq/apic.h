@@ -78,11 +78,20 @@ enum {
 
 typedef struct ApicBus ApicBus;
 
+/* A CPU's own view of memory, with the page of its APIC in front of what the board has there. */
+typedef struct {
+    MemoryRegion root, all, page;
+    AddressSpace space;
+    AddressSpace *behind;
+} ApicView;
+
 typedef struct {
     Device device;
     ApicBus *bus;
     Vcpu *vcpu;
     MemoryRegion page, messages;
+    ApicView view[2];       /* without and with Vcpu.secure */
+    unsigned view_count;    /* 0: the page has not been moved yet; 1: both are the same */
     IrqLine eoi;
     IrqAcknowledge pic;
     const struct X86KernelChips *kernel; /* NULL: it is ours; otherwise the state below is fetched and given */
@@ -209,7 +218,8 @@ bool apic_read_register(Apic *apic, uint32_t offset, uint32_t *value);
 /* Takes the bus lock and sends what follows. value has 64 bits for an x2APIC's ICR. */
 bool apic_write_register(Apic *apic, uint32_t offset, uint64_t value);
 extern const ExternalRegister apic_external_registers[];
-/* Shows the page where IA32_APIC_BASE says. With the machine lock. */
+/* Shows the page where IA32_APIC_BASE says. With the machine lock, on the vCPU's thread or while it is parked. */
 void apic_place_page(Apic *apic);
+void apic_free_views(Apic *apic);
 
 #endif

@@ -6,12 +6,11 @@
  *   isa-i8259     io 0: 0x20 (master), 1: 0xa0 (slave), 2: 0x4d0 (ELCR)
  *                 inputs: ISA interrupts 0 to 15; output 0: INT; acknowledge
  *   apic          one for each CPU, property cpu=INDEX; the APIC raises X86_LINE_INTR and posts events itself
- *                 mmio 0: the page, for the CPU's own view at 0xfee00000, which the APIC moves and disables as
- *                 IA32_APIC_BASE says; the first APIC of a machine also has mmio 1: 0xfee00000 (1 MiB) of system memory: MSIs,
- *                 and the page of the accessing CPU where CPUs have no views of their own
+ *                 mmio 0 of the first one of a machine: 0xfee00000 (1 MiB) of system memory: MSIs, and the page of the
+ *                 accessing CPU. An APIC whose page is elsewhere (IA32_APIC_BASE) gives its CPU views of its own
  *                 inputs: ApicInput; output 0: EOI messages, to IOAPIC_INPUT_EOI; acknowledge, and acknowledges 0: the PIC
  *                 vcpu_connect_acknowledge(vcpu, apic)
- *   ioapic        mmio 0: 0xfec00000; inputs: pins 0 to 23 and IOAPIC_INPUT_EOI. Delivers by MSI, so through mmio 1 of apic
+ *   ioapic        mmio 0: 0xfec00000; inputs: pins 0 to 23 and IOAPIC_INPUT_EOI. Delivers by MSI, so through mmio 0 of apic
  *   isa-pit       io 0: 0x40, 1: 0x61 (gate and speaker); output 0: OUT of channel 0
  *   mc146818rtc   io 0: 0x70; output 0: IRQ. CMOS: hw/rtc/mc146818rtc.h
  *   hpet          mmio 0: 0xfed00000; inputs: HpetInput, to which the PIT and the RTC go; outputs 0 to 23: interrupts by

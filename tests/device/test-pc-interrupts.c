@@ -39,7 +39,7 @@ static void open_controllers(Controllers *c)
         device_connect_acknowledge(c->apic[i], 0, c->pic);
         vcpu_connect_acknowledge(pc_rig_cpu(rig, i), c->apic[i]);
     }
-    device_map(c->apic[0], 1, PC_APIC_ADDRESS);
+    device_map(c->apic[0], 0, PC_APIC_ADDRESS);
     device_connect_irq(c->pic, 0, c->apic[0]->type->input, c->apic[0], APIC_INPUT_LINT0);
     initialize_pic(rig, MASTER, BASE_1, 4, 1);
     initialize_pic(rig, SLAVE, BASE_2, 2, 1);
@@ -626,35 +626,53 @@ static void test_ticks_apic(void)
     pc_rig_close(&c.rig);
 }
 
-/* IA32_APIC_BASE moves the page in the CPU's own view. */
+static uint64_t cpu_read(Controllers *c, unsigned cpu, uint64_t address)
+{
+    MemoryAttributes attributes = { .vcpu = (int16_t)cpu };
+    uint64_t value = 0;
+
+    address_space_read(pc_rig_cpu(&c->rig, cpu)->memory, address, &value, 4, attributes);
+    return value;
+}
+
+/* IA32_APIC_BASE moves the page in the CPU's own view, in front of what is there for others. */
 static void test_apic_base(void)
 {
+    enum { VERSION = 0x50014, ELSEWHERE = 0xfed40000u, RAM = 0x5000 };
+    const MemoryAttributes dma = MEMORY_ATTRIBUTES_DMA;
     Controllers c;
-    MemoryRegion view, all;
-    AddressSpace space;
-    uint64_t value = 0;
-    MemoryAttributes cpu0 = { .vcpu = 0 };
+    uint64_t value;
 
     open_controllers(&c);
-    memory_region_init_container(&view, c.rig.machine, "cpu0", UINT64_MAX);
-    memory_region_init_alias(&all, c.rig.machine, "all", c.rig.machine->system_memory, 0,
-                             UINT64_MAX);
-    memory_region_add(&view, 0, &all, 0);
-    memory_region_add(&view, PC_APIC_ADDRESS, device_mmio(c.apic[0], 0), 1);
-    address_space_init(&space, c.rig.machine, &view, "cpu0");
-    address_space_read(&space, PC_APIC_ADDRESS + 0x30, &value, 4, cpu0);
-    g_assert_cmphex(value, ==, 0x50014);
-    g_assert_true(msr_write(&c, 0, 0x1b, 0xfed00900));
-    address_space_read(&space, 0xfed00030, &value, 4, cpu0);
-    g_assert_cmphex(value, ==, 0x50014);
-    address_space_read(&space, PC_APIC_ADDRESS + 0x30, &value, 4, cpu0);
-    g_assert_cmphex(value, ==, 0xffffffff);
-    g_assert_true(msr_write(&c, 0, 0x1b, 0xfed00100)); /* disabled: the PIC's line is the CPU's */
+    pc_rig_write(&c.rig, 0, RAM + 0x30, 0x12345678);
+    g_assert_cmphex(cpu_read(&c, 0, PC_APIC_ADDRESS + 0x30), ==, VERSION);
+    g_assert_true(msr_write(&c, 0, 0x1b, ELSEWHERE | 0x900));
+    g_assert_cmphex(cpu_read(&c, 0, ELSEWHERE + 0x30), ==, VERSION);
+    g_assert_cmphex(cpu_read(&c, 0, PC_APIC_ADDRESS + 0x30), ==, 0xffffffff);
+    g_assert_true(msr_write(&c, 1, 0x1b, RAM | 0x800));
+    g_assert_cmphex(cpu_read(&c, 1, RAM + 0x30), ==, VERSION);
+    g_assert_cmphex(cpu_read(&c, 0, RAM + 0x30), ==, 0x12345678);
+    g_assert_cmphex(cpu_read(&c, 1, ELSEWHERE + 0x30), !=, VERSION);
+    address_space_read(&c.rig.machine->memory_space, RAM + 0x30, &value, 4, dma);
+    g_assert_cmphex(value, ==, 0x12345678);
+    /* Again elsewhere, and back. */
+    g_assert_true(msr_write(&c, 1, 0x1b, (RAM + 0x1000) | 0x800));
+    g_assert_cmphex(cpu_read(&c, 1, RAM + 0x1030), ==, VERSION);
+    g_assert_cmphex(cpu_read(&c, 1, RAM + 0x30), ==, 0x12345678);
+    g_assert_true(msr_write(&c, 1, 0x1b, PC_APIC_ADDRESS | 0x800));
+    g_assert_cmphex(cpu_read(&c, 1, PC_APIC_ADDRESS + 0x30), ==, VERSION);
+    g_assert_cmphex(cpu_read(&c, 1, RAM + 0x1030), !=, VERSION);
+    g_assert_true(pc_rig_cpu(&c.rig, 1)->memory == &c.rig.machine->memory_space);
+    /* Disabled: the PIC's line is the CPU's. */
+    g_assert_true(msr_write(&c, 0, 0x1b, ELSEWHERE | 0x100));
+    g_assert_cmphex(cpu_read(&c, 0, ELSEWHERE + 0x30), !=, VERSION);
     pin(c.pic, 1, 1);
     g_assert_cmpint(take(&c, 0), ==, BASE_1 + 1);
-    memory_region_remove(device_mmio(c.apic[0], 0));
-    memory_region_remove(&all);
-    address_space_destroy(&space);
+    /* A reset moves it back; a loaded state elsewhere. */
+    g_assert_true(msr_write(&c, 1, 0x1b, RAM | 0x800));
+    device_reset_tree(c.apic[1]);
+    g_assert_cmphex(cpu_read(&c, 1, PC_APIC_ADDRESS + 0x30), ==, VERSION);
+    g_assert_cmphex(cpu_read(&c, 1, RAM + 0x30), ==, 0x12345678);
     pc_rig_close(&c.rig);
 }
 

@@ -126,7 +126,7 @@ static Device *add_apic(X86Rig *rig)
     device_realize(apic, &error);
     g_assert_no_error(error);
     device_reset_tree(apic);
-    device_map(apic, 1, APIC);
+    device_map(apic, 0, APIC);
     vcpu_connect_acknowledge(&rig->cpu->vcpu, apic);
     /* The page of 1 GiB that it is in. */
     store_le64(rig->ram + pages + 8 * (APIC >> 30), (APIC & ~UINT64_C(0x3fffffff)) | 0x87);
@@ -219,6 +219,45 @@ static void test_at_once(void)
     }
 }
 
+/* The page of the APIC comes and goes in front of RAM that has been read just before. */
+static void test_moved_page(void)
+{
+    enum { RAM = 0x300000, VERSION = 0x50014, THERE = 0x55aa };
+    static const uint8_t code[] = {
+        0x8b, 0x1f,                   /* mov ebx, [rdi] */
+        0x0f, 0x30,                   /* wrmsr */
+        0x44, 0x8b, 0x07,             /* mov r8d, [rdi] */
+        0x44, 0x8b, 0x0e,             /* mov r9d, [rsi] */
+        0xb8, 0,    0x09, 0xe0, 0xfe, /* mov eax, fee00900 */
+        0x0f, 0x30,                   /* wrmsr */
+        0x44, 0x8b, 0x17,             /* mov r10d, [rdi] */
+        0x44, 0x8b, 0x1e,             /* mov r11d, [rsi] */
+    };
+    X86Rig rig;
+
+    if (!x86_rig_open(&rig, "max", interp)) {
+        exit(77);
+    }
+    x86_rig_long_mode(&rig);
+    x86_rig_catch(&rig, CATCHER);
+    add_apic(&rig);
+    store_le32(rig.ram + RAM + 0x30, THERE);
+    rig.cpu->gpr[X86_RCX] = X86_REGISTER_APIC_BASE;
+    rig.cpu->gpr[X86_RAX] = RAM | 0x900;
+    rig.cpu->gpr[X86_RDX] = 0;
+    rig.cpu->gpr[X86_RDI] = RAM + 0x30;
+    rig.cpu->gpr[X86_RSI] = APIC + 0x30;
+    x86_rig_put_code(&rig, CODE, code, sizeof code);
+    x86_rig_run(&rig, CODE);
+    g_assert_cmpuint(rig.end_value, ==, X86_RIG_DONE);
+    g_assert_cmphex(rig.cpu->gpr[X86_RBX], ==, THERE);
+    g_assert_cmphex(rig.cpu->gpr[8], ==, VERSION);
+    g_assert_cmphex(rig.cpu->gpr[9], ==, 0xffffffff);
+    g_assert_cmphex(rig.cpu->gpr[10], ==, THERE);
+    g_assert_cmphex(rig.cpu->gpr[11], ==, VERSION);
+    x86_rig_close(&rig);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -226,5 +265,6 @@ int main(int argc, char **argv)
     g_test_add_func("/interrupts-x86/nmis", test_nmis);
     g_test_add_func("/interrupts-x86/nmis-held-back", test_nmis_held_back);
     g_test_add_func("/interrupts-x86/at-once", test_at_once);
+    g_test_add_func("/interrupts-x86/moved-page", test_moved_page);
     return g_test_run();
 }
