@@ -199,8 +199,10 @@ def links():
 
 def accepted():
     """What managers of machines always give, though it changes nothing here."""
-    Pc("-iscsi", "initiator-name=iqn.1993-08.org.debian:01:aabbccddeeff", "-device", "virtio-serial", "-chardev", "qemu-vdagent,id=a,name=vdagent",
-       "-device", "virtserialport,chardev=a,name=com.redhat.spice.0", "-device", "virtio-net-pci,host_tunnel=off,guest_tunnel=off").close()
+    q = Pc("-iscsi", "initiator-name=iqn.1993-08.org.debian:01:aabbccddeeff", "-device", "virtio-serial", "-chardev", "qemu-vdagent,id=a,name=vdagent",
+           "-device", "virtserialport,chardev=a,name=com.redhat.spice.0", "-device", "virtio-net-pci,host_tunnel=off,guest_tunnel=off")
+    q.ok("endianness")
+    q.close()
 
 
 def refusals():
