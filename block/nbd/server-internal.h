@@ -33,6 +33,7 @@ typedef struct {
     NbdExport *export; /* NULL before the transmission phase */
     NbdMode mode;
     bool tls, no_zeroes, negotiated;
+    bool dropped;         /* no request is begun any more */
     int64_t deadline_us;  /* of the handshake */
     char *context_export; /* for which contexts were chosen */
     unsigned contexts;    /* bits by NbdContext */
@@ -45,6 +46,8 @@ typedef struct {
 /* Whether the client chose an export and wants to transmit. */
 bool nbd_server_negotiate(NbdConnection *connection);
 uint16_t nbd_server_export_flags(const NbdConnection *connection, const NbdExport *export);
+/* Ends it. What a unix socket or we have received before and not begun is not done. */
+void nbd_server_drop(NbdConnection *connection);
 /* Serves requests until the connection ends; all of them are finished then. */
 void nbd_server_serve(NbdConnection *connection);
 

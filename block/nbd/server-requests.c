@@ -413,7 +413,7 @@ static void run_request(void *opaque)
         result = send_result(r, run_simple_command(r));
     }
     if (result < 0) {
-        nbd_channel_shutdown(connection->channel);
+        nbd_server_drop(connection);
     }
     connection->in_flight--;
     connection->in_flight_bytes -= r->counted;
@@ -470,7 +470,7 @@ void nbd_server_serve(NbdConnection *connection)
     for (;;) {
         Request *r = g_new0(Request, 1);
 
-        if (receive_request(connection, r) != 0) {
+        if (receive_request(connection, r) != 0 || connection->dropped) {
             g_free(r->buffer);
             g_free(r);
             break;

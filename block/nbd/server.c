@@ -104,6 +104,12 @@ bool nbd_export_add_bitmap(NbdExport *export, const char *name, GError **error)
     return true;
 }
 
+void nbd_server_drop(NbdConnection *connection)
+{
+    connection->dropped = true;
+    nbd_channel_shutdown(connection->channel);
+}
+
 void nbd_server_remove_export(NbdServer *server, NbdExport *export)
 {
     g_ptr_array_remove(server->exports, export);
@@ -111,7 +117,7 @@ void nbd_server_remove_export(NbdServer *server, NbdExport *export)
         NbdConnection *connection = link->data;
 
         if (connection->export == export) {
-            nbd_channel_shutdown(connection->channel);
+            nbd_server_drop(connection);
         }
     }
     while (export->users) {
@@ -180,7 +186,7 @@ static void guard_handshakes(void *opaque)
             if (!connection->negotiated) {
                 any = true;
                 if (g_get_monotonic_time() > connection->deadline_us) {
-                    nbd_channel_shutdown(connection->channel);
+                    nbd_server_drop(connection);
                 }
             }
         }
@@ -257,7 +263,7 @@ void nbd_server_free(NbdServer *server)
         shutdown(g_array_index(server->sockets, int, i), SHUT_RDWR);
     }
     for (GList *link = server->connections; link; link = link->next) {
-        nbd_channel_shutdown(((NbdConnection *)link->data)->channel);
+        nbd_server_drop(link->data);
     }
     nbd_server_wake(server);
     while (server->clients || server->acceptors || server->guarding) {

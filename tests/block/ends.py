@@ -2,10 +2,8 @@
 """Nothing delays an end: quit, SIGTERM and a forced cancel while requests wait for limits, for servers that are lost or
 do not answer, for slow disks. Each wait would last an hour; LIMIT only tells a hang from an end."""
 
-import atexit
 import json
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -14,75 +12,16 @@ import tempfile
 import threading
 import time
 
+import waiting
+from waiting import LIMIT, start
+
 KASO, IMG, NBD = map(os.path.abspath, sys.argv[1:4])  # and whether there is http; then names of tests
-LIMIT = 30
-children = []
-atexit.register(lambda: [c.kill() for c in children])
 
 
-def start(*command, **more):
-    child = subprocess.Popen(list(command), stdin=subprocess.DEVNULL, **more)
-    children.append(child)
-    return child
-
-
-def connect(path):
-    """A socket has its name before it listens."""
-    end = time.monotonic() + LIMIT
-    while True:
-        peer = socket.socket(socket.AF_UNIX)
-        try:
-            peer.connect(path)
-            return peer
-        except OSError:
-            peer.close()
-            assert time.monotonic() < end, path
-            time.sleep(0.02)
-
-
-class Machine:
+class Machine(waiting.Machine):
     def __init__(self, *nodes):
-        if os.path.exists("qmp"):
-            os.unlink("qmp")
-        self.process = start(KASO, "-M", "virt", "-display", "none", "-S", "-nodefaults", "-qmp",
-                             "unix:qmp,server=on,wait=off", "-blockdev", "driver=null-co,size=64M,node-name=null,read-zeroes=on",
-                             *[a for n in nodes for a in ("-blockdev", n)], stdout=subprocess.DEVNULL,
-                             stderr=subprocess.DEVNULL)
-        self.peer = connect("qmp")
-        self.rest, self.events = b"", []
-        self.message()
-        self.ask("qmp_capabilities")
-
-    def message(self):
-        while b"\n" not in self.rest:
-            assert select.select([self.peer], [], [], LIMIT)[0], ("nothing comes", self.events)
-            data = self.peer.recv(65536)
-            if not data:
-                return None
-            self.rest += data
-        line, self.rest = self.rest.split(b"\n", 1)
-        return json.loads(line)
-
-    def send(self, execute, **arguments):
-        arguments = {k.replace("_", "-"): v for k, v in arguments.items()}
-        self.peer.sendall((json.dumps({"execute": execute, "arguments": arguments}) + "\n").encode())
-
-    def ask(self, execute, **arguments):
-        self.send(execute, **arguments)
-        while True:
-            message = self.message()
-            if "event" not in message:
-                assert "return" in message, (execute, message)
-                return message["return"]
-            self.events.append(message)
-
-    def wait(self, event):
-        while True:
-            for found in self.events:
-                if found["event"] == event:
-                    self.events.remove(found)
-                    return found
-            self.events.append(self.message())
+        nodes = ("driver=null-co,size=64M,node-name=null,read-zeroes=on", *nodes)
+        super().__init__(KASO, "-M", "virt", "-S", *[a for n in nodes for a in ("-blockdev", n)])
 
     def job(self, source, target, **more):
         self.ask("blockdev-mirror", job_id="j", device=source, target=target, sync="full", **more)
@@ -93,12 +32,7 @@ class Machine:
             self.send("quit")
         else:
             self.process.send_signal(how)
-        while True:
-            message = self.message()
-            if message is None:
-                break
-            self.events.append(message)
-        names = [e["event"] for e in self.events if "event" in e]
+        names = self.last_events()
         assert self.process.wait(LIMIT) == 0, self.process.returncode
         assert "SHUTDOWN" in names, names
         if job:
@@ -114,24 +48,8 @@ class Machine:
             self.ask("blockdev-del", node_name=node)
 
 
-class Server:
-    """kaso-nbd with an image of 64 MiB."""
-
-    def __init__(self):
-        if not os.path.exists("disk"):
-            subprocess.run([IMG, "create", "-q", "-f", "raw", "disk", "64M"], check=True)
-        if os.path.exists("nbd"):
-            os.unlink("nbd")
-        self.process = start(NBD, "-k", os.path.abspath("nbd"), "-f", "raw", "-t", "disk")
-        connect("nbd").close()
-
-    def lose(self):
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self):
-        self.process.send_signal(signal.SIGSTOP)
-        os.waitpid(self.process.pid, os.WUNTRACED)
+def Server():
+    return waiting.Server(IMG, NBD)
 
 
 NODE = "driver=nbd,node-name=n,server.type=unix,server.path=nbd,reconnect-delay=3600"

@@ -2,56 +2,40 @@
 """Ends while writes of a guest wait for a limit, or for the slow target of a mirror: nothing delays them, what was acknowledged is in the
 image, which is consistent, and what was not is there in whole or not at all. Waits would last an hour."""
 
-import atexit
 import json
 import os
 import select
 import signal
-import socket
 import struct
 import subprocess
 import sys
 import tempfile
 import time
 
+import waiting
+from waiting import LIMIT, connect
+
 KASO, IMG, IO = map(os.path.abspath, sys.argv[1:4])
-LIMIT = 30
 SECTOR = 512
 
 
-class Line:
-    """A socket on which a line is answered by one or more."""
+class Qtest:
+    """A line is answered by one or more."""
 
-    def __init__(self, path):
-        end = time.monotonic() + LIMIT
-        while True:
-            self.socket = socket.socket(socket.AF_UNIX)
-            try:
-                self.socket.connect(path)
-                break
-            except OSError:
-                self.socket.close()
-                assert time.monotonic() < end, path
-                time.sleep(0.02)
-        self.rest = b""
+    def __init__(self):
+        self.socket, self.rest = connect("qtest"), b""
 
     def read(self):
         while b"\n" not in self.rest:
             assert select.select([self.socket], [], [], LIMIT)[0], "nothing comes"
             data = self.socket.recv(65536)
-            if not data:
-                return ""
+            assert data, "the machine ended"
             self.rest += data
         line, self.rest = self.rest.split(b"\n", 1)
         return line.decode()
 
-    def send(self, text):
-        self.socket.sendall(f"{text}\n".encode())
-
-
-class Qtest(Line):
     def do(self, *lines):
-        self.send("\n".join(lines))
+        self.socket.sendall(("\n".join(lines) + "\n").encode())
         answers = []
         while len(answers) < len(lines):
             line = self.read()
@@ -62,17 +46,6 @@ class Qtest(Line):
 
     def input(self, size, port):
         return int(self.do(f"in{size} {port:#x}")[0].split()[1], 16)
-
-
-class Qmp(Line):
-    def ask(self, execute, **arguments):
-        arguments = {k if "_" in execute else k.replace("_", "-"): v for k, v in arguments.items()}
-        self.send(json.dumps({"execute": execute, "arguments": arguments}))
-        while True:
-            message = json.loads(self.read())
-            if "event" not in message:
-                assert "return" in message, (execute, message)
-                return message["return"]
 
 
 class Ide:
@@ -124,27 +97,13 @@ class Virtio:
         return struct.unpack("<H", bytes.fromhex(answer[2:]))[0] == self.sent
 
 
-class Machine:
+class Machine(waiting.Machine):
     def __init__(self, guest, fmt):
-        for name in "qtest", "qmp", "hmp":
-            if os.path.exists(name):
-                os.unlink(name)
         node = {"driver": fmt, "node-name": "n", "file": {"driver": "file", "filename": "disk"}}
         target = {"driver": "throttle", "node-name": "t", "limits": {"bps-write": 1}, "file": {"driver": "null-co", "size": 64 << 20}}
-        self.process = subprocess.Popen(
-            [KASO, "-M", "pc", "-accel", "qtest", "-display", "none", "-nodefaults", "-qtest", "unix:qtest,server=on,wait=off",
-             "-qmp", "unix:qmp,server=on,wait=off", "-monitor", "unix:hmp,server=on,wait=off",
-             "-blockdev", json.dumps(node), "-blockdev", json.dumps(target), *guest.options], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        atexit.register(self.process.kill)
-        self.qmp = Qmp("qmp")
-        self.qmp.read()
-        self.qmp.ask("qmp_capabilities")
-        self.guest = guest(Qtest("qtest"))
-
-    def hmp(self, line):
-        monitor = Line("hmp")
-        monitor.send(line)
-        return monitor
+        super().__init__(KASO, "-M", "pc", "-accel", "qtest", "-qtest", "unix:qtest,server=on,wait=off", "-monitor",
+                         "unix:hmp,server=on,wait=off", "-blockdev", json.dumps(node), "-blockdev", json.dumps(target), *guest.options, stderr=None)
+        self.guest = guest(Qtest())
 
     def acknowledged(self):
         end = time.monotonic() + LIMIT
@@ -154,32 +113,29 @@ class Machine:
 
     def end(self, how):
         if how == "quit":
-            self.qmp.send('{"execute": "quit"}')
+            self.send("quit")
         elif how == "hmp":
-            held = self.hmp("quit")
+            monitor = connect("hmp")
+            monitor.sendall(b"quit\n")
         else:
             for number in how:
                 try:
                     self.process.send_signal(number)
                 except ProcessLookupError:
                     break
-        try:
-            status = self.process.wait(LIMIT)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            raise
+        status = self.process.wait(LIMIT)
         if how == "hmp":
-            held.socket.close()
+            monitor.close()
         return status
 
 
 def slow(machine):
-    machine.qmp.ask("block_set_io_throttle", id="disk", bps=0, bps_rd=0, bps_wr=1, iops=0, iops_rd=0, iops_wr=0)
+    machine.ask("block_set_io_throttle", id="disk", bps=0, bps_rd=0, bps_wr=1, iops=0, iops_rd=0, iops_wr=0)
 
 
 def mirrored(machine):
     """A write waits for the target of a mirror."""
-    machine.qmp.ask("blockdev-mirror", job_id="j", device="n", target="t", sync="full", copy_mode="write-blocking")
+    machine.ask("blockdev-mirror", job_id="j", device="n", target="t", sync="full", copy_mode="write-blocking")
 
 
 def nothing(machine):

@@ -2,10 +2,7 @@
 # SPDX-License-Identifier: MIT
 """test-ends KASO IMG NBD [WAIT...]: nothing delays an end, whatever waits: a table of what a machine can wait for, and each way to end."""
 
-import atexit
-import json
 import os
-import select
 import signal
 import socket
 import struct
@@ -14,56 +11,13 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "block"))
+import waiting
+from waiting import LIMIT, connect, fill, full, held, listen, nbd_client, nbd_request, start
+
 KASO, IMG, NBD = map(os.path.abspath, sys.argv[1:4])
-LIMIT = 30  # what waits does so for ever; this only tells a hang from an end
 SHOW = os.environ.get("SHOW")
-children, held = [], []
-atexit.register(lambda: [c.kill() for c in children])
 HALT = b"\xf4\xeb\xfd"
-
-
-def start(*command, **more):
-    more.setdefault("stdin", subprocess.DEVNULL)
-    more.setdefault("stdout", subprocess.DEVNULL)
-    child = subprocess.Popen(list(command), **more)
-    children.append(child)
-    return child
-
-
-def connect(path):
-    """A socket has its name before it listens."""
-    end = time.monotonic() + LIMIT
-    while True:
-        peer = socket.socket(socket.AF_UNIX)
-        try:
-            peer.connect(path)
-            return peer
-        except OSError:
-            peer.close()
-            assert time.monotonic() < end, path
-            time.sleep(0.02)
-
-
-def listen(path, backlog=8):
-    """Somebody who accepts nothing."""
-    peer = socket.socket(socket.AF_UNIX)
-    peer.bind(path)
-    peer.listen(backlog)
-    held.append(peer)
-    return peer
-
-
-def full(path):
-    """A listener whose queue is full: who comes now waits before it is connected."""
-    listen(path, 0)
-    for _ in range(8):
-        peer = socket.socket(socket.AF_UNIX)
-        peer.setblocking(False)
-        held.append(peer)
-        try:
-            peer.connect(path)
-        except BlockingIOError:
-            break
 
 
 def out(port, value, size=1):
@@ -87,59 +41,17 @@ def firmware(code):
 
 # All processors begin at F000:0000: the first one by a far jump, the others since it tells them so, by its x2APIC.
 WAKE_ALL = bytes.fromhex("66b91b000000 0f32 f6c401 7421 660d000c0000 0f30 66b930080000 6631d2 66b800450c00 0f30 66b8f0460c00 0f30")
-class Machine:
+
+
+class Machine(waiting.Machine):
     """A machine with three monitors, and perhaps a test in place of the guest."""
 
     def __init__(self, *options, qtest=True, running=True, **more):
-        for name in "qmp", "hmp", "qtest":
-            if os.path.exists(name):
-                os.unlink(name)
-        self.qtest = None
+        self.unread, self.busy, self.console = False, False, None
         drive = ("-accel", "qtest", "-qtest", "unix:qtest,server=on,wait=off") if qtest else ()
-        more.setdefault("stderr", subprocess.DEVNULL)
-        self.process = start(KASO, "-M", "pc", "-m", "16", "-display", "none", "-nodefaults", "-no-reboot", *drive,
-                             *(() if running else ("-S",)), "-qmp", "unix:qmp,server=on,wait=off", "-monitor", "unix:hmp,server=on,wait=off",
-                             *options, **more)
-        self.rest, self.events, self.unread, self.busy, self.console = b"", [], False, False, None
-        self.peer = connect("qmp")
-        self.message()
-        self.ask("qmp_capabilities")
-        if qtest:
-            self.qtest = connect("qtest")
-
-    def message(self):
-        while b"\n" not in self.rest:
-            assert select.select([self.peer], [], [], LIMIT)[0], ("nothing comes", self.events)
-            try:
-                data = self.peer.recv(65536)
-            except ConnectionResetError:
-                data = b""
-            if not data:
-                return None
-            self.rest += data
-        line, self.rest = self.rest.split(b"\n", 1)
-        return json.loads(line)
-
-    def send(self, execute, **arguments):
-        arguments = {k if "_" in execute else k.replace("_", "-"): v for k, v in arguments.items()}
-        self.peer.sendall((json.dumps({"execute": execute, "arguments": arguments}) + "\n").encode())
-
-    def ask(self, execute, **arguments):
-        self.send(execute, **arguments)
-        while True:
-            message = self.message()
-            assert message, (execute, "the machine ended")
-            if "event" not in message:
-                assert "return" in message, (execute, message)
-                return message["return"]
-            self.events.append(message)
-
-    def until(self, event):
-        while True:
-            for found in self.events:
-                if found["event"] == event:
-                    return found
-            self.events.append(self.message())
+        super().__init__(KASO, "-M", "pc", "-m", "16", "-no-reboot", *drive, *(() if running else ("-S",)), "-monitor",
+                         "unix:hmp,server=on,wait=off", *options, **more)
+        self.qtest = connect("qtest") if qtest else None
 
     def hmp(self, *lines):
         if not self.console:
@@ -163,31 +75,9 @@ class Machine:
             self.process.send_signal(how)
         return self.process.wait(LIMIT)
 
-    def last_events(self):
-        while True:
-            message = self.message()
-            if not message:
-                return [e["event"] for e in self.events if "event" in e]
-            self.events.append(message)
 
-
-class Server:
-    """kaso-nbd with an image of 64 MiB; the name is new each time, since requests for the old one may still be on their way."""
-
-    def __init__(self):
-        subprocess.run([IMG, "create", "-q", "-f", "raw", "disk", "64M"], check=True)
-        if os.path.exists("nbd"):
-            os.unlink("nbd")
-        self.process = start(NBD, "-k", os.path.abspath("nbd"), "-f", "raw", "-t", "-e", "4", "disk")
-        connect("nbd").close()
-
-    def stop(self):
-        self.process.send_signal(signal.SIGSTOP)
-        os.waitpid(self.process.pid, os.WUNTRACED)
-
-    def lose(self):
-        self.process.kill()
-        self.process.wait()
+def Server():
+    return waiting.Server(IMG, NBD)
 
 
 NULL = ("-blockdev", "driver=null-co,size=64M,node-name=null,read-zeroes=on")
@@ -214,7 +104,7 @@ def job_paused():
 def job_ready():
     m = Machine(*NULL, "-blockdev", "driver=null-co,size=64M,node-name=n")
     mirror(m)
-    m.until("BLOCK_JOB_READY")
+    m.wait("BLOCK_JOB_READY")
     return m
 
 
@@ -229,7 +119,7 @@ def job_ready_lost(how="lose"):
     server = Server()
     m = Machine(*NULL, *REMOTE)
     mirror(m)
-    m.until("BLOCK_JOB_READY")
+    m.wait("BLOCK_JOB_READY")
     getattr(server, how)()
     return m
 
@@ -280,7 +170,7 @@ def not_dismissed():
     """A job that is done and waits for being looked at."""
     m = Machine(*NULL, "-blockdev", "driver=null-co,size=64M,node-name=n")
     m.ask("blockdev-backup", job_id="j", device="null", target="n", sync="full", auto_dismiss=False, auto_finalize=False)
-    m.until("JOB_STATUS_CHANGE")
+    m.wait("JOB_STATUS_CHANGE")
     return m
 
 
@@ -288,20 +178,13 @@ def export_with_client():
     m = Machine(*NULL)
     m.ask("nbd-server-start", addr={"type": "unix", "data": {"path": "export"}})
     m.ask("block-export-add", type="nbd", id="e", node_name="null", writable=True)
-    client = socket.socket(socket.AF_UNIX)
-    client.connect("export")
-    held.append(client)
-    client.recv(18)
-    client.sendall(struct.pack(">I", 3) + b"IHAVEOPT" + struct.pack(">II", 1, 4) + b"null")
-    client.recv(10)
-    return m, client
+    return m, nbd_client("export", b"null")
 
 
 def export():
-    """An export with a client that asks for much and reads nothing."""
+    """An export with a client that asks for as much as it can and reads nothing."""
     m, client = export_with_client()
-    for number in range(8):
-        client.sendall(struct.pack(">IHHQQI", 0x25609513, 0, 0, number, 0, 8 << 20))
+    fill(client, nbd_request(0, 1, 32 << 20))
     time.sleep(0.2)
     return m
 
@@ -309,7 +192,7 @@ def export():
 def export_half():
     """A client that has begun a write of which the rest does not come."""
     m, client = export_with_client()
-    client.sendall(struct.pack(">IHHQQI", 0x25609513, 0, 1, 1, 0, 1 << 20) + bytes(100))
+    client.sendall(nbd_request(1, 1, 1 << 20) + bytes(100))
     time.sleep(0.2)
     return m
 
@@ -524,25 +407,14 @@ def monitor_unread():
     """A client of QMP, and one of HMP, that ask much and read nothing."""
     m = Machine(*NULL)
     m.hmp(*["info qom-tree"] * 2000)
-    m.peer.setblocking(False)
-    try:
-        while True:
-            m.peer.send(b'{"execute": "query-qmp-schema"}')
-    except BlockingIOError:
-        m.peer.setblocking(True)
+    fill(m.peer, b'{"execute": "query-qmp-schema"}')
     m.unread = True
     return m
 
 
 def qtest_unread():
     m = Machine()
-    m.qtest.setblocking(False)
-    try:
-        for _ in range(20000):
-            m.qtest.send(b"read 0 4096\n")
-    except BlockingIOError:
-        pass
-    m.qtest.setblocking(True)
+    fill(m.qtest, b"read 0 4096\n")
     m.unread = True
     return m
 
@@ -579,7 +451,7 @@ def stopped():
 def panicked():
     m = Machine("-device", "pvpanic", "-action", "panic=pause", *firmware(out(0x505, 1) + HALT), qtest=False, running=False)
     m.ask("cont")
-    m.until("GUEST_PANICKED")
+    m.wait("GUEST_PANICKED")
     return m
 
 
@@ -587,7 +459,7 @@ def powered_off_no_shutdown():
     m = Machine("-no-shutdown", *firmware(config(0x0b, 0x40, 0x601) + config(0x0b, 0x80, 1) + out(0x604, 0x2000, 2) + HALT), qtest=False,
                 running=False)
     m.ask("cont")
-    m.until("SHUTDOWN")
+    m.wait("SHUTDOWN")
     m.events.clear()
     return m
 
@@ -674,6 +546,7 @@ ANY = (*JOBS, creation, creation_lost, creation_stopped, not_dismissed, export, 
        chardev_standard, chardev_pipe, migrating, migrating_to_command, migrating_paused, incoming, incoming_half, incoming_command, viewer, network,
        iothread, debugger, stopped, panicked, powered_off_no_shutdown, loops, loops_in_turn, halted, loops_on_ports, loops_counted, loops_interpreted,
        resets, breakpoint_, waits_in_monitor)
+PROMPT = {export: 5}  # what takes long without being a hang: seconds, of which a busy host may need the most
 # The main loop itself waits, so that monitors are not heard, nor is a test in place of the guest.
 HELD = (chardev_added, chardev_added_full, chardev_added_wait, screen_fifo, save_fifo, core_fifo, core_read_by_nobody, blockdev_fifo, blockdev_mute,
         blockdev_full, migrating_to_fifo, migrating_full, saving, saving_hmp, monitor_unread, qtest_unread)
@@ -693,6 +566,7 @@ def try_end(wait, how):
     if SHOW:
         print(wait.__name__, how, status, f"{took:.2f}", *names, flush=True)
     assert status == 0 and "SHUTDOWN" in names, (wait.__name__, how, status, names)
+    assert took < PROMPT.get(wait, LIMIT), (wait.__name__, how, took)
     if wait in JOBS:
         assert names.index("SHUTDOWN") < names.index("BLOCK_JOB_CANCELLED"), names
 
@@ -712,11 +586,5 @@ with tempfile.TemporaryDirectory() as folder:
             try:
                 try_end(wait, how)
             finally:
-                for child in children:
-                    child.kill()
-                    child.wait()
-                for peer in held:
-                    peer.close()
-                children.clear()
-                held.clear()
+                waiting.release()
     os.chdir("/")
