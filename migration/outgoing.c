@@ -38,10 +38,24 @@ static bool write_buffer(void *opaque, const void *data, size_t size, GError **e
     return true;
 }
 
-/* Steps in the main loop. */
+static bool is_cancelled(Migration *migration)
+{
+    return migration->status == MIGRATION_CANCELLING;
+}
+
+static bool refuse_cancelled(Migration *migration, GError **error)
+{
+    return !is_cancelled(migration) ||
+           error_fail(error, KASO_ERROR_GENERIC, "The migration was cancelled");
+}
+
+/* Steps in the main loop: where a cancel came first, it stays. */
 
 static bool begin(Migration *migration, GError **error)
 {
+    if (!refuse_cancelled(migration, error)) {
+        return false;
+    }
     migration->sender = ram_sender_new(migration->machine, true);
     migration->active_us = g_get_monotonic_time();
     migration_set_status(migration, MIGRATION_ACTIVE);
@@ -52,6 +66,9 @@ static bool stop(Migration *migration, GError **error)
 {
     Machine *machine = migration->machine;
 
+    if (!refuse_cancelled(migration, error)) {
+        return false;
+    }
     migration->stopped_us = g_get_monotonic_time();
     if (!machine_state_hold(machine, STOP_FINISH_MIGRATE, &migration->before, &migration->ran)) {
         return error_fail(error, KASO_ERROR_GENERIC, "the run ends");
@@ -153,11 +170,6 @@ static void complete(Migration *migration)
 
 /* The thread. */
 
-static bool is_cancelled(Migration *migration)
-{
-    return migration->status == MIGRATION_CANCELLING;
-}
-
 /* As fast as max-bandwidth lets it, seen over a window. */
 typedef struct {
     int64_t window_us;
@@ -190,10 +202,8 @@ static bool send_pass(Migration *migration, StreamWriter *writer, bool limited, 
     bool more = true;
 
     while (more) {
-        if (is_cancelled(migration)) {
-            return error_fail(error, KASO_ERROR_GENERIC, "The migration was cancelled");
-        }
-        if (!ram_sender_send(migration->sender, writer, &more, error)) {
+        if (!refuse_cancelled(migration, error) ||
+            !ram_sender_send(migration->sender, writer, &more, error)) {
             return false;
         }
         migration->ram_bytes = migration->bytes;
@@ -368,8 +378,8 @@ static bool hear(Migration *migration, uint8_t expected, GError **error)
 /* From now on a cancel comes too late. */
 static bool commit(Migration *migration, GError **error)
 {
-    if (is_cancelled(migration)) {
-        return error_fail(error, KASO_ERROR_GENERIC, "The migration was cancelled");
+    if (!refuse_cancelled(migration, error)) {
+        return false;
     }
     migration->told_to_go = true;
     return true;

@@ -157,6 +157,21 @@ def test_cancel():
         s.command("quit")
 
 
+def test_cancelled_at_once():
+    """Before it has begun, or at whatever moment of its first milliseconds: it has not failed."""
+    with machine(paused=False) as source:
+        s = qmp(source)
+        for delay in range(20):
+            s.peer.sendall(b'{"execute": "migrate", "arguments": {"uri": "exec:cat > /dev/null"}}\n' + (b"" if delay else b'{"execute": "migrate_cancel"}\n'))
+            assert s.reply() == {"return": {}}
+            time.sleep(delay / 1000)
+            s.command("migrate_cancel") if delay else s.reply()
+            if status_of(s, "cancelled", "completed")["status"] == "completed":
+                s.command("cont")
+            assert state(s) == "running"
+        s.command("quit")
+
+
 def test_disks():
     """The image is the destination's from then on; a source whose migration failed writes on."""
     with machine() as store:
@@ -485,6 +500,7 @@ test_refusals()
 test_compression()
 test_a_person_waits()
 test_cancel()
+test_cancelled_at_once()
 test_disks()
 test_copied_disk()
 test_snapshots()
