@@ -246,9 +246,11 @@ static uint8_t peek_modrm(Decoder *d)
     return byte;
 }
 
+/* AMD's additions to MMX are a part of SSE. */
 static bool has_feature(const Decoder *d, const X86Encoding *e)
 {
-    return e->feature == X86_FEATURE_NONE || x86_has(d->cpu, (X86Feature)e->feature);
+    return e->feature == X86_FEATURE_NONE || x86_has(d->cpu, (X86Feature)e->feature) ||
+           (e->feature == X86_FEATURE_MMXEXT && x86_has(d->cpu, X86_FEATURE_SSE));
 }
 
 static bool matches(const Decoder *d, const X86Encoding *e, uint8_t modrm)

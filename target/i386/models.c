@@ -11,7 +11,7 @@
 #define F(word, identifier) (1u << (X86_FEATURE_##identifier % 32))
 
 const uint32_t x86_supported_features[X86_FEATURE_WORDS] = {
-    [X86_WORD_1_EDX] = 0x078bfbff | F(, SS),
+    [X86_WORD_1_EDX] = 0x078bfbff | F(, ACPI) | F(, SS),
     [X86_WORD_1_ECX] = F(, SSE3) | F(, SSSE3) | F(, SSE4_1) | F(, SSE4_2) | F(, CX16) |
                        F(, POPCNT) | F(, MOVBE) | F(, PCID) | F(, X2APIC) | F(, TSC_DEADLINE) |
                        F(, XSAVE) | F(, RDRAND) | F(, HYPERVISOR) | F(, MONITOR) | F(, AES) |
@@ -25,13 +25,15 @@ const uint32_t x86_supported_features[X86_FEATURE_WORDS] = {
     [X86_WORD_7_1_EAX] = F(, FZRM) | F(, FSRS) | F(, FSRC),
     [X86_WORD_D_1_EAX] = F(, XSAVEOPT) | F(, XSAVEC) | F(, XGETBV1) | F(, XSAVES),
     [X86_WORD_6_EAX] = F(, ARAT),
-    [X86_WORD_8000_0001_EDX] = F(, SYSCALL) | F(, NX) | F(, PDPE1GB) | F(, RDTSCP) | F(, LM),
+    [X86_WORD_8000_0001_EDX] = F(, SYSCALL) | F(, NX) | F(, MMXEXT) | F(, FXSR_OPT) | F(, PDPE1GB) |
+                               F(, RDTSCP) | F(, LM) | F(, 3DNOWEXT) | F(, 3DNOW),
     [X86_WORD_8000_0001_ECX] = F(, LAHF_LM) | F(, SVM) | F(, ABM) | F(, CR8LEGACY) |
-                               F(, 3DNOWPREFETCH) | F(, SSE4A) | F(, TOPOEXT),
+                               F(, 3DNOWPREFETCH) | F(, OSVW) | F(, SSE4A) | F(, TOPOEXT),
     [X86_WORD_8000_0008_EBX] = F(, CLZERO) | F(, XSAVEERPTR) | F(, WBNOINVD),
     [X86_WORD_8000_000A_EDX] = F(, NPT) | F(, LBRV) | F(, NRIP_SAVE) | F(, VMCB_CLEAN) |
                                F(, FLUSHBYASID) | F(, DECODEASSISTS) | F(, VGIF) |
                                F(, SVME_ADDR_CHK),
+    [X86_WORD_8000_0021_EAX] = F(, NO_NESTED_DATA_BP) | F(, NULL_SEL_CLR_BASE),
 };
 
 typedef struct {

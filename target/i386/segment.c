@@ -148,14 +148,14 @@ static void load_real(X86Cpu *cpu, X86SegmentName name, uint16_t selector)
 
 static void load_null(X86Cpu *cpu, X86SegmentName name, uint16_t selector)
 {
-    const X86Segment *s = &cpu->seg[name];
+    bool clears = !x86_vendor_is_amd(cpu) || x86_has(cpu, X86_FEATURE_NULL_SEL_CLR_BASE);
     bool stack64 = name == X86_SS && x86_code64(cpu) && cpu->cpl != 3 && (selector & 3) == cpu->cpl;
 
     if (name == X86_SS && !stack64) {
         x86_fault(cpu, X86_GP, 0);
     }
-    /* Bases stay, as AMD's processors have it; SS must remain usable in 64-bit mode. */
-    x86_set_segment(cpu, name, selector, s->base, stack64 ? 0xffffffff : 0,
+    /* Of AMD's processors only the later ones clear the base; SS must remain usable in 64-bit mode. */
+    x86_set_segment(cpu, name, selector, clears ? 0 : cpu->seg[name].base, stack64 ? 0xffffffff : 0,
                     stack64 ? X86_SEG_P | X86_SEG_S | X86_SEG_WRITE | X86_SEG_B |
                                   (uint32_t)cpu->cpl << X86_SEG_DPL_SHIFT
                             : 0);

@@ -25,14 +25,14 @@ SIMD(pmaddwd, "66 0F F5 /r", "Vx Hx Wx", "SSE2 v:AVX/AVX2 m:MMX", BINARY)
 SIMD(paddq, "66 0F D4 /r", "Vx Hx Wx", "SSE2 v:AVX/AVX2 m:SSE2", BINARY)
 SIMD(psubq, "66 0F FB /r", "Vx Hx Wx", "SSE2 v:AVX/AVX2 m:SSE2", BINARY)
 SIMD(pmuludq, "66 0F F4 /r", "Vx Hx Wx", "SSE2 v:AVX/AVX2 m:SSE2", BINARY)
-SIMD(pmulhuw, "66 0F E4 /r", "Vx Hx Wx", "SSE2 v:AVX/AVX2 m:SSE", BINARY)
-SIMD(pavgb, "66 0F E0 /r", "Vx Hx Wx", "SSE2 v:AVX/AVX2 m:SSE", BINARY)
-SIMD(pavgw, "66 0F E3 /r", "Vx Hx Wx", "SSE2 v:AVX/AVX2 m:SSE", BINARY)
-SIMD(pminub, "66 0F DA /r", "Vx Hx Wx", "SSE2 v:AVX/AVX2 m:SSE", BINARY)
-SIMD(pmaxub, "66 0F DE /r", "Vx Hx Wx", "SSE2 v:AVX/AVX2 m:SSE", BINARY)
-SIMD(pminsw, "66 0F EA /r", "Vx Hx Wx", "SSE2 v:AVX/AVX2 m:SSE", BINARY)
-SIMD(pmaxsw, "66 0F EE /r", "Vx Hx Wx", "SSE2 v:AVX/AVX2 m:SSE", BINARY)
-SIMD(psadbw, "66 0F F6 /r", "Vx Hx Wx", "SSE2 v:AVX/AVX2 m:SSE", BINARY)
+SIMD(pmulhuw, "66 0F E4 /r", "Vx Hx Wx", "SSE2 v:AVX/AVX2 m:MMXEXT", BINARY)
+SIMD(pavgb, "66 0F E0 /r", "Vx Hx Wx", "SSE2 v:AVX/AVX2 m:MMXEXT", BINARY)
+SIMD(pavgw, "66 0F E3 /r", "Vx Hx Wx", "SSE2 v:AVX/AVX2 m:MMXEXT", BINARY)
+SIMD(pminub, "66 0F DA /r", "Vx Hx Wx", "SSE2 v:AVX/AVX2 m:MMXEXT", BINARY)
+SIMD(pmaxub, "66 0F DE /r", "Vx Hx Wx", "SSE2 v:AVX/AVX2 m:MMXEXT", BINARY)
+SIMD(pminsw, "66 0F EA /r", "Vx Hx Wx", "SSE2 v:AVX/AVX2 m:MMXEXT", BINARY)
+SIMD(pmaxsw, "66 0F EE /r", "Vx Hx Wx", "SSE2 v:AVX/AVX2 m:MMXEXT", BINARY)
+SIMD(psadbw, "66 0F F6 /r", "Vx Hx Wx", "SSE2 v:AVX/AVX2 m:MMXEXT", BINARY)
 
 /* Comparisons. */
 SIMD(pcmpeqb, "66 0F 74 /r", "Vx Hx Wx", "SSE2 v:AVX/AVX2 m:MMX", BINARY)
@@ -78,7 +78,7 @@ SIMD(punpckhwd, "66 0F 69 /r", "Vx Hx Wx", "SSE2 v:AVX/AVX2 m:MMX", BINARY, X86_
 SIMD(punpckhdq, "66 0F 6A /r", "Vx Hx Wx", "SSE2 v:AVX/AVX2 m:MMX", BINARY, X86_VECTOR_HIGH)
 SIMD(punpcklqdq, "66 0F 6C /r", "Vx Hx Wx", "SSE2 v:AVX/AVX2", BINARY)
 SIMD(punpckhqdq, "66 0F 6D /r", "Vx Hx Wx", "SSE2 v:AVX/AVX2", BINARY)
-SIMD(pmovmskb, "66 0F D7 /r", "Gd Ux", "SSE2 v:AVX/AVX2 m:SSE", SIGNS, 16)
+SIMD(pmovmskb, "66 0F D7 /r", "Gd Ux", "SSE2 v:AVX/AVX2 m:MMXEXT", SIGNS, 16)
 
 /* SSSE3 */
 SIMD(pshufb, "66 0F 38 00 /r", "Vx Hx Wx", "SSSE3 v:AVX/AVX2 m:SSSE3", BINARY, X86_VECTOR_INDEX3)
@@ -201,7 +201,7 @@ static V128 vector_pshuflw(V128 a, uint64_t imm)
 {
     return shuffle_words(a, imm, 0);
 }
-SIMD(pshuflw, "F2 0F 70 /r", "Vx Wx Ib", "SSE2 v:AVX/AVX2 m:SSE", UNARY_IMM)
+SIMD(pshuflw, "F2 0F 70 /r", "Vx Wx Ib", "SSE2 v:AVX/AVX2 m:MMXEXT", UNARY_IMM)
 
 static V128 vector_pshufhw(V128 a, uint64_t imm)
 {
@@ -261,7 +261,7 @@ static V128 vector_pinsrw(V128 a, uint32_t b, uint64_t imm)
     x.w[imm & 7] = (uint16_t)b;
     return x.v;
 }
-SIMD(pinsrw, "66 0F C4 /r", "Vdq Hdq Ew Ib", "SSE2 v0:AVX m:SSE", INSERT_ROW)
+SIMD(pinsrw, "66 0F C4 /r", "Vdq Hdq Ew Ib", "SSE2 v0:AVX m:MMXEXT", INSERT_ROW)
 
 static V128 vector_pinsrd(V128 a, uint32_t b, uint64_t imm)
 {
@@ -293,7 +293,7 @@ static uint32_t vector_pextrw(V128 a, uint64_t imm)
 {
     return ((Lanes){ a }).w[imm & 7];
 }
-SIMD(pextrw, "66 0F C5 /r", "Gd Udq Ib", "SSE2 v0:AVX m:SSE", EXTRACT_ROW)
+SIMD(pextrw, "66 0F C5 /r", "Gd Udq Ib", "SSE2 v0:AVX m:MMXEXT", EXTRACT_ROW)
 SIMD_ALSO(pextrw, "66 0F 3A 15 /r", "Ew Vdq Ib", "SSE4_1 v0:AVX")
 
 static uint32_t vector_pextrd(V128 a, uint64_t imm)

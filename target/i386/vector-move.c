@@ -79,7 +79,7 @@ X86(move_low, "VEX.128.0F 13 /r mem", "Wq Vdq", "AVX")
 X86(move_low, "VEX.128.66.0F 13 /r mem", "Wq Vdq", "AVX")
 X86(move_low, "NP 0F 6F /r", "Pq Qq", "MMX")
 X86(move_low, "NP 0F 7F /r", "Qq Pq", "MMX")
-X86(move_low, "NP 0F E7 /r mem", "Qq Pq", "SSE")
+X86(move_low, "NP 0F E7 /r mem", "Qq Pq", "MMXEXT")
 void x86_move_low(X86Translator *t)
 {
     IrRef values[2] = { 0 };
@@ -376,7 +376,7 @@ static const TcgHelper call_masked_bytes = { .name = "masked_bytes",
                                              .arg_types = { IR_I64, IR_V128, IR_V128 } };
 TCG_HELPER(call_masked_bytes);
 
-X86(maskmov, "NP 0F F7 /r", "Pq Nq", "SSE")
+X86(maskmov, "NP 0F F7 /r", "Pq Nq", "MMXEXT")
 X86(maskmov, "66 0F F7 /r", "Vdq Udq", "SSE2")
 X86(maskmov, "VEX.128.66.0F F7 /r", "Vdq Udq", "AVX")
 void x86_maskmov(X86Translator *t)

@@ -54,6 +54,7 @@ static void helper_emms(TcgState *env)
 X86_HELPER(emms, IR_VOID, X86_HELPER_SYSTEM, IR_VOID);
 
 X86(emms, "NP 0F 77", "", "MMX")
+X86(emms, "0F 0E", "", "3DNOW") /* FEMMS */
 void x86_emms(X86Translator *t)
 {
     if (t->mode & X86_MODE_EM) {

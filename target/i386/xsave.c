@@ -351,11 +351,19 @@ static void check_mxcsr(X86Cpu *cpu, uint32_t value)
     }
 }
 
-/* FXSAVE, FXRSTOR. Without CR4.OSFXSR they are about the x87 alone. */
+/*
+ * FXSAVE, FXRSTOR. Without CR4.OSFXSR they are about the x87 alone; with EFER.FFXSR a system leaves the vector registers out, but not
+ * MXCSR.
+ */
+
+static bool fxsave_has_vectors(const X86Cpu *cpu, uint32_t what)
+{
+    return cpu->cr4 & CR4_OSFXSR && !(cpu->efer & EFER_FFXSR && what & LONG_MODE && cpu->cpl == 0);
+}
 
 static Pieces fxsave_pieces(const X86Cpu *cpu, uint32_t what)
 {
-    uint64_t vectors = cpu->cr4 & CR4_OSFXSR ? XCR0_SSE : 0;
+    uint64_t vectors = fxsave_has_vectors(cpu, what) ? XCR0_SSE : 0;
 
     return pieces_of(XCR0_X87 | vectors, true, what, 0);
 }
@@ -384,8 +392,10 @@ static void helper_fxrstor(TcgState *env, uint64_t address, uint32_t what, uint3
     load_pieces(env, address, &pieces, flags, &area);
     if (cpu->cr4 & CR4_OSFXSR) {
         check_mxcsr(cpu, area.mxcsr);
-        put_vectors(cpu, what, 0, area.xmm);
         put_mxcsr(cpu, area.mxcsr);
+    }
+    if (fxsave_has_vectors(cpu, what)) {
+        put_vectors(cpu, what, 0, area.xmm);
     }
     put_x87(cpu, what, &area);
 }

@@ -48,6 +48,21 @@ static const Board x86_board = {
     .max_vcpus = 4,
 };
 
+/* The model, and its features in the configuration. */
+static void choose_cpu(MachineConfig *config, const char *cpu)
+{
+    g_auto(GStrv) parts = g_strsplit(cpu, ",", -1);
+
+    config->cpu_model = cpu_model_find(&x86_64_target, parts[0]);
+    g_assert_nonnull(config->cpu_model);
+    config->cpu_options = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    for (unsigned i = 1; parts[i]; i++) {
+        g_auto(GStrv) pair = g_strsplit(parts[i], "=", 2);
+
+        g_hash_table_insert(config->cpu_options, g_strdup(pair[0]), g_strdup(pair[1]));
+    }
+}
+
 bool x86_rig_open(X86Rig *rig, const char *cpu, bool interp)
 {
     return x86_rig_open_smp(rig, cpu, interp, 1);
@@ -59,12 +74,11 @@ bool x86_rig_open_smp(X86Rig *rig, const char *cpu, bool interp, unsigned vcpus)
                              .board = &x86_board,
                              .vcpus = vcpus,
                              .ram_bytes = X86_RIG_RAM_BYTES,
-                             .cpu_model = cpu_model_find(&x86_64_target, cpu),
                              .rtc_base_s = INT64_MIN };
     GHashTable *options = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     GError *error = NULL;
 
-    g_assert_nonnull(config.cpu_model);
+    choose_cpu(&config, cpu);
     g_hash_table_insert(options, g_strdup("verify"), g_strdup("on"));
     if (interp) {
         g_hash_table_insert(options, g_strdup("interp"), g_strdup("on"));
@@ -94,7 +108,14 @@ void x86_rig_long_mode(X86Rig *rig)
     uint64_t *tables = (uint64_t *)(void *)(rig->ram + TABLES);
 
     tables[0] = (TABLES + 0x1000) | 7;
-    tables[512] = 7 | 1 << 7; /* a page of 1 GiB */
+    if (x86_has(rig->cpu, X86_FEATURE_PDPE1GB)) {
+        tables[512] = 7 | 1 << 7; /* a page of 1 GiB */
+    } else {
+        tables[512] = (TABLES + 0x2000) | 7;
+        for (unsigned i = 0; i < 512; i++) {
+            tables[1024 + i] = (uint64_t)i << 21 | 7 | 1 << 7;
+        }
+    }
     x86_rig_long_mode_cpu(rig, rig->cpu);
 }
 

@@ -14,7 +14,7 @@ typedef struct {
     uint32_t end_value; /* what was written to the port */
 } X86Rig;
 
-/* interp: on the reference interpreter, else on the translator; false: the host has no back end. */
+/* cpu: NAME[,FEATURE=on|off…]. interp: on the reference interpreter, else on the translator; false: the host has no back end. */
 bool x86_rig_open(X86Rig *rig, const char *cpu, bool interp);
 /* With several processors, of which rig->cpu is the first. */
 bool x86_rig_open_smp(X86Rig *rig, const char *cpu, bool interp, unsigned vcpus);
