@@ -478,6 +478,11 @@ BlockBackend *block_next(BlockGraph *graph, BlockBackend *previous)
     return link ? link->data : NULL;
 }
 
+bool block_is_devices(const BlockBackend *block, const BlockChild *child)
+{
+    return block->root == child && block->claimed;
+}
+
 BlockNode *block_node(BlockBackend *block)
 {
     return block->root ? block->root->node : NULL;

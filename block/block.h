@@ -55,6 +55,11 @@ void block_begin_inactive(BlockGraph *graph);
 bool block_is_active(BlockGraph *graph);
 bool block_activate(BlockGraph *graph, GError **error);
 bool block_inactivate(BlockGraph *graph, GError **error);
+/*
+ * One node: active together with what is below it. Inactive: only when what is above is so, or is a device of a machine that stands (stopped).
+ */
+bool block_set_active(BlockGraph *graph, const char *node_name, bool active, bool stopped,
+                      GError **error);
 bool block_flush_all(BlockGraph *graph, GError **error);
 
 /*
@@ -293,6 +298,11 @@ char *block_query(BlockBackend *block);            /* "inserted" of query-block;
 char *block_query_statistics(BlockBackend *block); /* an element of query-blockstats */
 char *block_query_node_statistics(BlockGraph *graph); /* query-blockstats with query-nodes */
 char *block_query_named_nodes(BlockGraph *graph);     /* query-named-block-nodes */
+/* The names of nodes that live by a connection to a server (char *); the caller unrefs. */
+GPtrArray *block_yank_names(BlockGraph *graph);
+/* Cuts the connection of such a node off for good; false: there is no such node. */
+bool block_yank(BlockGraph *graph, const char *node_name);
+char *block_query_graph(BlockGraph *graph);           /* x-debug-query-block-graph */
 /* block-latency-histogram-set: arguments is its JSON object; name is for messages. */
 bool block_set_histograms(BlockBackend *block, const char *name, const char *arguments,
                           GError **error);

@@ -370,6 +370,82 @@ char *block_query_named_nodes(BlockGraph *graph)
     return query_run(graph, NULL, named_nodes_entry);
 }
 
+/* The whole graph. Its entries have numbers, by which the edges name them. */
+typedef struct {
+    GHashTable *numbers; /* node or backend -> number */
+    json_t *nodes, *edges;
+} Drawing;
+
+static json_int_t drawing_number(Drawing *drawing, const void *thing)
+{
+    return GPOINTER_TO_INT(g_hash_table_lookup(drawing->numbers, thing));
+}
+
+static void draw_node(Drawing *drawing, const void *thing, const char *type, const char *name)
+{
+    int number = (int)g_hash_table_size(drawing->numbers) + 1;
+
+    g_hash_table_insert(drawing->numbers, (void *)thing, GINT_TO_POINTER(number));
+    json_array_append_new(drawing->nodes, json_pack("{s:i, s:s, s:o}", "id", number, "type", type,
+                                                    "name", json_name(name)));
+}
+
+static json_t *perm_list(unsigned perm)
+{
+    static const char *const names[] = { "consistent-read", "write", "write-unchanged", "resize" };
+    json_t *list = json_array();
+
+    for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
+        if (perm & 1u << i) {
+            json_array_append_new(list, json_string(names[i]));
+        }
+    }
+    return list;
+}
+
+static void draw_edge(Drawing *drawing, const void *parent, const BlockChild *child)
+{
+    if (drawing_number(drawing, parent) && drawing_number(drawing, child->node)) {
+        json_array_append_new(
+            drawing->edges,
+            json_pack("{s:I, s:I, s:s, s:o, s:o}", "parent", drawing_number(drawing, parent),
+                      "child", drawing_number(drawing, child->node), "name", child->name, "perm",
+                      perm_list(child->perm), "shared-perm", perm_list(child->shared)));
+    }
+}
+
+static void draw_graph_entry(void *opaque)
+{
+    Query *query = opaque;
+    Drawing drawing = { g_hash_table_new(NULL, NULL), json_array(), json_array() };
+
+    for (GList *link = block_graph_backends(query->graph); link; link = link->next) {
+        draw_node(&drawing, link->data, "block-backend", ((BlockBackend *)link->data)->id);
+    }
+    for (GList *link = block_graph_nodes(query->graph); link; link = link->next) {
+        draw_node(&drawing, link->data, "block-driver", ((BlockNode *)link->data)->node_name);
+    }
+    for (GList *link = block_graph_backends(query->graph); link; link = link->next) {
+        if (((BlockBackend *)link->data)->root) {
+            draw_edge(&drawing, link->data, ((BlockBackend *)link->data)->root);
+        }
+    }
+    for (GList *link = block_graph_nodes(query->graph); link; link = link->next) {
+        BlockNode *node = link->data;
+
+        for (GList *child = node->children.head; child; child = child->next) {
+            draw_edge(&drawing, node, child->data);
+        }
+    }
+    query->result = json_pack("{s:o, s:o}", "nodes", drawing.nodes, "edges", drawing.edges);
+    g_hash_table_unref(drawing.numbers);
+}
+
+char *block_query_graph(BlockGraph *graph)
+{
+    return query_run(graph, NULL, draw_graph_entry);
+}
+
 /* Changing what a backend counts, and its limits. */
 
 static bool set_histograms(Statistics *statistics, const char *name, const json_t *arguments,

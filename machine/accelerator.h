@@ -79,6 +79,8 @@ typedef struct Accelerator {
      */
     bool (*debug_changed)(Machine *machine, GError **error);
     uint32_t debug_events; /* a bit for each DebugEventKind of CPUs that it tells of (machine/debug.h) */
+    /* Whether each translated block is of one instruction: all vCPUs are parked. NULL: nothing is translated. */
+    void (*set_one_insn)(Machine *machine, bool on);
     /* `info jit` and the like; may be NULL. */
     void (*describe)(Machine *machine, GString *out);
     /* Of the whole machine, or of a vCPU. false with an error: they cannot be read. NULL: there are none. */

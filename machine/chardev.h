@@ -56,6 +56,8 @@ typedef struct {
     void (*set_break)(Chardev *chardev, bool on);
     /* Whether somebody in the guest has the front end open, where that is known. May be NULL. */
     void (*guest_opened)(Chardev *chardev, bool open);
+    /* Cuts a connection off, whatever waits for its other end. NULL: a type without any. */
+    void (*yank)(Chardev *chardev);
     char *(*describe)(Chardev *chardev); /* for `info chardev`: "stdio", "pty:/dev/pts/3" … */
     /* Only a type that takes several front ends (mux): attaching and detaching is left to these. */
     bool (*attach)(Chardev *chardev, const ChardevFrontend *frontend, void *opaque, GError **error);

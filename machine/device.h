@@ -139,6 +139,8 @@ struct DeviceType {
      * May be NULL.
      */
     void (*explain_interrupt)(Device *device, unsigned number, IrqChain *chain);
+    /* Interrupts that the device owes the guest for time that has passed are owed no longer. May be NULL. */
+    void (*drop_ticks)(Device *device);
     /* Before the state is saved: brings what is under way into the fields. May be NULL. */
     void (*state_saving)(Device *device);
     /* After the fields have been loaded: whether they can be, beyond what the table says. May be NULL. */

@@ -92,7 +92,7 @@ static bool begin(Setup *setup, GError **error)
 {
     const SnapshotDisks all_disks = { 0 };
     Machine *machine = setup->machine;
-    bool ok = true;
+    bool ok = true, opened = true;
 
     machine_lock(machine);
     machine_reset(machine); /* with all devices, now */
@@ -102,14 +102,18 @@ static bool begin(Setup *setup, GError **error)
         ok = snapshot_load(machine, setup->loadvm, &all_disks, error);
     }
     if (ok && !machine->config.start_paused) {
-        machine_start(machine);
+        /* Disks of active=off; those of a machine that is to come wait for it. */
+        opened = setup->incoming || block_activate(machine->block_graph, error);
+        if (opened) {
+            machine_start(machine);
+        }
     }
     machine_unlock(machine);
     if (!ok) {
         g_prefix_error(error, setup->incoming ? "-incoming %s: " : "-loadvm %s: ",
                        setup->incoming ? setup->incoming : setup->loadvm);
     }
-    return ok;
+    return ok && opened;
 }
 
 static int run(Setup *setup)

@@ -52,6 +52,20 @@ static void end_run(void *opaque)
     g_clear_pointer(&migration->announcing, announce_stop);
 }
 
+bool migration_may_yank(Machine *machine)
+{
+    const Migration *migration = migration_of(machine);
+
+    return migration->channel && migration->thread;
+}
+
+void migration_yank(Machine *machine)
+{
+    if (migration_may_yank(machine)) {
+        channel_break_off(migration_of(machine)->channel);
+    }
+}
+
 static void migration_free(void *opaque)
 {
     Migration *migration = opaque;

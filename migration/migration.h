@@ -46,6 +46,9 @@ void migration_info(Machine *machine, MigrationInfo *info);
 /* The rest is told by migration_info and events. */
 bool migration_start(Machine *machine, const char *address, GError **error);
 void migration_cancel(Machine *machine);
+/* Whether there is a connection, and its end: the migration fails. */
+bool migration_may_yank(Machine *machine);
+void migration_yank(Machine *machine);
 /* Out of the status pre-switchover. */
 bool migration_continue(Machine *machine, GError **error);
 /*

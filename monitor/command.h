@@ -76,6 +76,8 @@ Machine *monitor_machine(Monitor *monitor);
 Vcpu *monitor_vcpu(Monitor *monitor, GError **error);
 void monitor_set_vcpu(Monitor *monitor, unsigned index);
 unsigned monitor_vcpu_index(Monitor *monitor);
+/* The lines that were typed into it, oldest first (char *); NULL: nobody types here. */
+const GPtrArray *monitor_history(Monitor *monitor);
 /* A descriptor that came with the command over the session's socket, now the caller's; -1 with an error: none came. */
 int monitor_take_descriptor(Monitor *monitor, GError **error);
 /* Ends this session's output before the process ends (`quit`). */

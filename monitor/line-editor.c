@@ -43,6 +43,11 @@ void line_editor_free(LineEditor *editor)
     g_free(editor);
 }
 
+const GPtrArray *line_editor_history(const LineEditor *editor)
+{
+    return editor->history;
+}
+
 static void editor_print(LineEditor *editor, const char *text)
 {
     editor->handlers->write(editor->opaque, text, strlen(text));

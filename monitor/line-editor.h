@@ -30,6 +30,8 @@ typedef struct {
 LineEditor *line_editor_new(const char *prompt, const LineEditorHandlers *handlers, void *opaque);
 void line_editor_free(LineEditor *editor);
 void line_editor_feed(LineEditor *editor, const uint8_t *data, size_t size);
+/* The lines that were entered, oldest first: char *, the editor's. */
+const GPtrArray *line_editor_history(const LineEditor *editor);
 /* Shows the prompt and what has been typed. */
 void line_editor_show(LineEditor *editor);
 /* Forgets what has been typed. */

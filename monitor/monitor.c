@@ -268,6 +268,11 @@ void monitor_set_in_line(Monitor *monitor, bool in_line)
     monitor->in_line = in_line;
 }
 
+const GPtrArray *monitor_history(Monitor *monitor)
+{
+    return monitor->editor ? line_editor_history(monitor->editor) : NULL;
+}
+
 bool monitor_negotiated(Monitor *monitor)
 {
     return monitor->negotiated;

@@ -386,6 +386,15 @@ static void socket_accept_input(Chardev *chardev)
     }
 }
 
+static void socket_yank(Chardev *chardev)
+{
+    SocketChardev *s = (SocketChardev *)chardev;
+
+    if (s->fd >= 0) {
+        shutdown(s->fd, SHUT_RDWR); /* the rest is as if the peer had gone */
+    }
+}
+
 static char *socket_describe(Chardev *chardev)
 {
     SocketChardev *s = (SocketChardev *)chardev;
@@ -453,6 +462,7 @@ static const ChardevType socket_type = {
     .close = socket_close,
     .write = socket_write,
     .accept_input = socket_accept_input,
+    .yank = socket_yank,
     .describe = socket_describe,
 };
 CHARDEV_TYPE(socket_type);

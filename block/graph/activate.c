@@ -26,7 +26,8 @@ static bool is_format(const BlockNode *node)
 /* A driver that only reads leaves the image as it is. */
 bool activate_open_driver(BlockNode *node, GHashTable *options, GError **error)
 {
-    bool inactive = node->inactive || (block_graph_inactive(node->graph) && !node->read_only);
+    bool wanted = node->flags.inactive || block_graph_inactive(node->graph);
+    bool inactive = node->inactive || (wanted && !node->read_only);
     bool opened;
 
     if (inactive && is_file(node)) {
@@ -42,6 +43,8 @@ bool activate_open_driver(BlockNode *node, GHashTable *options, GError **error)
 
 typedef struct {
     BlockGraph *graph;
+    const char *node_name;
+    bool active, stopped;
     bool done;
     GError **error;
 } ActivateCall;
@@ -50,7 +53,7 @@ static bool activate_file(BlockNode *node, GError **error)
 {
     int64_t length;
 
-    node->inactive = false;
+    node->inactive = node->flags.inactive = false;
     if (!node_refresh_perms(node, error)) {
         node->inactive = true;
         return false;
@@ -113,9 +116,12 @@ static void activate_entry(void *opaque)
     ActivateCall *call = opaque;
     BlockNode *node;
 
+    call->done = true;
+    if (!block_graph_inactive(call->graph) && !next_of(call->graph, true)) {
+        return;
+    }
     block_graph_quiesce(call->graph);
     block_graph_set_inactive(call->graph, false);
-    call->done = true;
     while (call->done && (node = next_of(call->graph, true))) {
         call->done = activate_below(node, call->error);
     }
@@ -137,9 +143,6 @@ bool block_activate(BlockGraph *graph, GError **error)
 {
     ActivateCall call = { .graph = graph, .error = error };
 
-    if (block_is_active(graph)) {
-        return true;
-    }
     async_run_sync(block_graph_context(graph), activate_entry, &call);
     return call.done;
 }
@@ -211,6 +214,87 @@ bool block_inactivate(BlockGraph *graph, GError **error)
     if (!call.done) {
         block_activate(graph, NULL);
     }
+    return call.done;
+}
+
+/* Of a machine that stands, a device needs no disk: it has it again when the machine goes on. */
+static bool is_device(BlockGraph *graph, const BlockChild *child)
+{
+    for (GList *link = block_graph_backends(graph); link; link = link->next) {
+        if (block_is_devices(link->data, child)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What is above a node writes into it for as long as it is active itself. */
+static bool check_above(const BlockNode *node, bool stopped, GError **error)
+{
+    for (GList *link = node->parents.head; link; link = link->next) {
+        const BlockChild *child = link->data;
+
+        if (child->parent && !child->parent->inactive) {
+            return error_fail(error, KASO_ERROR_GENERIC, "Node '%s' has active parent node '%s'",
+                              node->node_name, child->parent->node_name);
+        }
+        if (!child->parent && !(stopped && is_device(node->graph, child))) {
+            return error_fail(error, KASO_ERROR_GENERIC, "Node '%s' is in use by %s%s",
+                              node->node_name, child->owner ? child->owner : "a block device",
+                              stopped ? "" : "; of a machine that is stopped it could be taken");
+        }
+    }
+    return true;
+}
+
+static bool deactivate_one(BlockNode *node, bool stopped, GError **error)
+{
+    int result;
+
+    if (!is_file(node) && !is_format(node)) {
+        return error_fail(error, KASO_ERROR_UNSUPPORTED,
+                          "Node '%s' (%s) has no locks and cannot be inactive: only files and "
+                          "formats can",
+                          node->node_name, node->driver->name);
+    }
+    if (node->inactive || node->read_only) {
+        return true;
+    }
+    if (!check_above(node, stopped, error)) {
+        return false;
+    }
+    result = node_flush(node);
+    if (result < 0) {
+        return error_fail_errno(error, -result, "Could not flush '%s'", node->node_name);
+    }
+    return deactivate(node, error);
+}
+
+static void set_active_entry(void *opaque)
+{
+    ActivateCall *call = opaque;
+    BlockNode *node = node_find(call->graph, call->node_name);
+    bool all = block_graph_inactive(call->graph);
+
+    if (!node) {
+        error_fail(call->error, KASO_ERROR_NOT_FOUND, "Failed to find node with node-name='%s'",
+                   call->node_name);
+        return;
+    }
+    block_graph_quiesce(call->graph);
+    block_graph_set_inactive(call->graph, false); /* what is opened again is active */
+    call->done = call->active ? activate_below(node, call->error)
+                              : deactivate_one(node, call->stopped, call->error);
+    block_graph_set_inactive(call->graph, all);
+    block_graph_resume(call->graph);
+}
+
+bool block_set_active(BlockGraph *graph, const char *node_name, bool active, bool stopped,
+                      GError **error)
+{
+    ActivateCall call = { graph, node_name, active, stopped, false, error };
+
+    async_run_sync(block_graph_context(graph), set_active_entry, &call);
     return call.done;
 }
 

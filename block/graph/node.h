@@ -58,6 +58,7 @@ typedef struct {
     bool cache_no_flush;
     bool unmap;       /* discard reaches this node's storage */
     bool force_share; /* tolerate writers in other processes; read-only */
+    bool inactive;    /* becomes active later, read-only nodes aside (activate.c) */
     bool no_backing;
     bool no_io;    /* only look at metadata */
     bool check;    /* opened for check: repair nothing while opening */
@@ -197,6 +198,8 @@ struct BlockDriver {
     int (*make_empty)(BlockNode *node); /* drops all data of this layer */
     /* Requests have come into a hurry (coroutine_hurry): wakes those that wait. Must not wait itself. */
     void (*hurry)(BlockNode *node);
+    /* Cuts the connection off for good: what waits for its other end fails. Must not wait. NULL: there is none. */
+    void (*yank)(BlockNode *node);
     bool (*set_backing)(BlockNode *node, const char *filename, const char *format, GError **error);
     /* *required / *fully: bytes of host storage; source may be NULL. */
     bool (*measure)(BlockGraph *graph, GHashTable *options, BlockNode *source, uint64_t *required,
@@ -477,6 +480,8 @@ json_t *node_info_to_json(BlockNode *node, bool with_children);
 
 /* Backends, for tools and jobs that need the graph below. */
 BlockNode *block_node(BlockBackend *block);
+/* Whether that is the edge by which a device has its image. */
+bool block_is_devices(const BlockBackend *block, const BlockChild *child);
 /* The graph is active: what a device has let others do until then, it does no more. Where somebody still does it, it stays so. */
 void block_claim_settle(BlockBackend *block);
 BlockBackend *block_new(BlockNode *node, const char *id, unsigned perm, unsigned shared,

@@ -187,7 +187,7 @@ const BlockDriver *block_probe(const uint8_t *buffer, size_t size, const char *f
 
 bool open_take_flags(GHashTable *options, BlockOpenFlags *flags, GError **error)
 {
-    bool read_only = flags->read_only;
+    bool read_only = flags->read_only, active = !flags->inactive;
     int unmap = flags->unmap;
     static const char *const discard_names[] = { "ignore", "unmap", "off", "on", NULL };
 
@@ -196,10 +196,12 @@ bool open_take_flags(GHashTable *options, BlockOpenFlags *flags, GError **error)
         !options_take_bool(options, "cache.direct", &flags->cache_direct, error) ||
         !options_take_bool(options, "cache.no-flush", &flags->cache_no_flush, error) ||
         !options_take_bool(options, "force-share", &flags->force_share, error) ||
+        !options_take_bool(options, "active", &active, error) ||
         !options_take_enum(options, "discard", discard_names, &unmap, error)) {
         return false;
     }
     flags->read_only = read_only;
+    flags->inactive = !active;
     flags->unmap = unmap & 1;
     if (flags->force_share && !flags->read_only) {
         return error_fail(error, KASO_ERROR_INVALID,

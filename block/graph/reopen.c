@@ -200,7 +200,8 @@ bool open_is_common_option(const char *key)
     static const char *const names[] = {
         "driver",       "node-name",      "read-only", "auto-read-only",
         "cache.direct", "cache.no-flush", "discard",   "detect-zeroes",
-        "force-share",  "backing",        "file",      NULL,
+        "force-share",  "backing",        "file",      "active",
+        NULL,
     };
 
     return g_strv_contains(names, key) || g_str_has_prefix(key, "backing.");

@@ -174,9 +174,9 @@ bool node_restart(BlockNode *node, bool inactive, GError **error)
     }
     bitmaps = take_own_bitmaps(node);
     stop(node);
-    node->inactive = inactive;
+    node->inactive = node->flags.inactive = inactive;
     if (!start(node, &local)) {
-        node->inactive = was;
+        node->inactive = node->flags.inactive = was;
         go_back(node, node->file->node);
     }
     node->dirty_bitmaps = g_slist_concat(node->dirty_bitmaps, bitmaps);

@@ -256,6 +256,21 @@ static bool nbd_open(BlockNode *node, GHashTable *options, GError **error)
     return true;
 }
 
+static void nbd_yank(BlockNode *node)
+{
+    NbdClient *client = node->state;
+
+    if (!client->graph) {
+        return; /* not open yet, or closed */
+    }
+    client->closing = true;
+    nbd_client_stop_connecting(client);
+    if (client->channel) {
+        nbd_channel_shutdown(client->channel);
+    }
+    coroutine_queue_wake_all(&client->changed);
+}
+
 static const BlockOption nbd_options[] = {
     { "server", "server.type=inet with server.host, server.port; or unix with server.path" },
     { "host", "same as server.host" },
@@ -291,5 +306,6 @@ static const BlockDriver nbd_driver = {
     .allocated_size = nbd_allocated_size,
     .status = nbd_status,
     .hurry = nbd_hurry,
+    .yank = nbd_yank,
 };
 BLOCK_DRIVER(nbd_driver);

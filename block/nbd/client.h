@@ -38,7 +38,7 @@ typedef struct {
     TlsCredentials *credentials;
     NbdChannel *channel; /* NULL: no connection */
     bool lost;           /* the receiver is about to drop the channel */
-    bool closing;
+    bool closing; /* or yanked: it connects no more */
     GHashTable *requests;        /* cookie -> NbdRequest in flight */
     GQueue active;               /* NbdRequest, with those that wait for a connection */
     const NbdRequest *receiving; /* whose answer is being read into its vector */

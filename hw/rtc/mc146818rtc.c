@@ -12,6 +12,7 @@
 
 #include "machine/clock.h"
 #include "machine/machine.h"
+#include "machine/rtc.h"
 
 #define NS_PER_S INT64_C(1000000000)
 /* Before an update, "update in progress" is seen for this long. */
@@ -98,6 +99,12 @@ static int64_t fraction_ns(int64_t ns)
     return ns - floor_s(ns) * NS_PER_S;
 }
 
+/* How far the guest's date is ahead of the machine's. */
+static int64_t offset_s(const Mc146818 *rtc)
+{
+    return floor_s(rtc->offset_ns + NS_PER_S / 2) + rtc->era * ERA_S;
+}
+
 /* Numbers as register B says. */
 
 static uint8_t encode(const Mc146818 *rtc, unsigned value)
@@ -167,11 +174,15 @@ static int64_t load_time(const Mc146818 *rtc)
 static void start_time(Mc146818 *rtc, int64_t fraction)
 {
     int64_t seconds = load_time(rtc), ahead = seconds - ERA_FIRST_S;
+    int64_t apart_s = offset_s(rtc);
 
     rtc->era = (int32_t)(ahead / ERA_S - (ahead % ERA_S < 0));
     seconds -= rtc->era * ERA_S;
     rtc->offset_ns = seconds * NS_PER_S + fraction - clock_rtc_ns(rtc->device.machine);
     rtc->seen_s = seconds;
+    if (offset_s(rtc) != apart_s) {
+        rtc_changed(&rtc->device, offset_s(rtc));
+    }
 }
 
 /* Alarms. */
@@ -509,6 +520,11 @@ static void mc146818rtc_unrealize(Device *device)
     timer_cancel(&mc146818(device)->periodic);
 }
 
+static void mc146818rtc_drop_ticks(Device *device)
+{
+    mc146818(device)->lost = 0;
+}
+
 /* The RESET pin leaves time and memory alone. */
 static void mc146818rtc_reset(Device *device)
 {
@@ -578,6 +594,7 @@ static const DeviceType mc146818rtc_type = {
     .realize = mc146818rtc_realize,
     .unrealize = mc146818rtc_unrealize,
     .reset = mc146818rtc_reset,
+    .drop_ticks = mc146818rtc_drop_ticks,
     .state_loaded = mc146818rtc_state_loaded,
 };
 DEVICE_TYPE(mc146818rtc_type);

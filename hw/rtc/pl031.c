@@ -5,6 +5,7 @@
  */
 #include "machine/clock.h"
 #include "machine/device.h"
+#include "machine/rtc.h"
 
 #define NS_PER_S INT64_C(1000000000)
 
@@ -72,6 +73,7 @@ static void lr_write(Device *device, unsigned index, uint64_t value)
     rtc->lr = (uint32_t)value;
     rtc->offset_s += rtc->lr - pl031_now_s(rtc);
     pl031_arm(rtc);
+    rtc_changed(device, (int32_t)rtc->offset_s);
 }
 
 static uint64_t cr_read(Device *device, unsigned index)

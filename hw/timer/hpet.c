@@ -488,12 +488,19 @@ static bool hpet_realize(Device *device, GError **error)
     return true;
 }
 
+static void hpet_drop_ticks(Device *device)
+{
+    for (unsigned i = 0; i < TIMERS_MAX; i++) {
+        irq_ticks_clear(&hpet_of(device)->comparator[i].ticks);
+    }
+}
+
 static void hpet_unrealize(Device *device)
 {
     for (unsigned i = 0; i < TIMERS_MAX; i++) {
         timer_cancel(&hpet_of(device)->comparator[i].timer);
-        irq_ticks_clear(&hpet_of(device)->comparator[i].ticks);
     }
+    hpet_drop_ticks(device);
 }
 
 static void hpet_reset(Device *device)
@@ -591,6 +598,7 @@ static const DeviceType hpet_type = {
     .realize = hpet_realize,
     .unrealize = hpet_unrealize,
     .reset = hpet_reset,
+    .drop_ticks = hpet_drop_ticks,
     .state_loaded = hpet_state_loaded,
 };
 DEVICE_TYPE(hpet_type);

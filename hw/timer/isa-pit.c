@@ -530,11 +530,16 @@ static bool isa_pit_realize(Device *device, GError **error)
     return true;
 }
 
+static void isa_pit_drop_ticks(Device *device)
+{
+    irq_ticks_clear(&isa_pit(device)->ticks);
+}
+
 static void isa_pit_unrealize(Device *device)
 {
     machine_forget_run_state(device->machine, isa_pit(device));
     timer_cancel(&isa_pit(device)->timer);
-    irq_ticks_clear(&isa_pit(device)->ticks);
+    isa_pit_drop_ticks(device);
     audio_stream_free(isa_pit(device)->sound);
 }
 
@@ -651,6 +656,7 @@ static const DeviceType isa_pit_type = {
     .realize = isa_pit_realize,
     .unrealize = isa_pit_unrealize,
     .reset = isa_pit_reset,
+    .drop_ticks = isa_pit_drop_ticks,
     .state_check = isa_pit_state_check,
     .state_loaded = isa_pit_state_loaded,
 };

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -510,6 +511,7 @@ static const MonitorArgument node_add_arguments[] = {
     { "read-only", ARGUMENT_BOOL, true, "no writes" },
     { "auto-read-only", ARGUMENT_BOOL, true, "no writes where they are not possible" },
     { "force-share", ARGUMENT_BOOL, true, "also while others write" },
+    { "active", ARGUMENT_BOOL, true, "false: others may have the image until blockdev-set-active" },
     { "discard", ARGUMENT_STRING, true, "unmap or ignore" },
     { "detect-zeroes", ARGUMENT_STRING, true, "off, on or unmap" },
     { "cache", ARGUMENT_OBJECT, true, "direct and no-flush" },
@@ -571,6 +573,42 @@ static const MonitorCommand amend_command = {
     .run = amend_run,
 };
 MONITOR_COMMAND(amend_command);
+
+static const MonitorArgument set_active_arguments[] = {
+    { "node-name", ARGUMENT_STRING, true, "which node (all)" },
+    { "active", ARGUMENT_BOOL, false, "false: other processes may have the image" },
+    { NULL },
+};
+
+static json_t *set_active_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    BlockGraph *graph = monitor_block_graph(monitor, error);
+    const char *node_name = monitor_get_string(arguments, "node-name");
+    bool active = monitor_get_bool(arguments, "active");
+    bool stopped = atomic_load(&monitor_machine(monitor)->stop_reason) != STOP_NONE;
+
+    if (!graph) {
+        return NULL;
+    }
+    if (node_name) {
+        block_set_active(graph, node_name, active, stopped, error);
+    } else if (active) {
+        block_activate(graph, error);
+    } else if (stopped) {
+        block_inactivate(graph, error);
+    } else {
+        error_fail(error, KASO_ERROR_GENERIC, "A machine that runs needs its disks: stop it first");
+    }
+    return NULL;
+}
+
+static const MonitorCommand set_active_command = {
+    .name = "blockdev-set-active",
+    .summary = "takes an image, or lets other processes have it",
+    .arguments = set_active_arguments,
+    .run = set_active_run,
+};
+MONITOR_COMMAND(set_active_command);
 
 static const MonitorArgument reopen_arguments[] = {
     { "options", ARGUMENT_ANY, false, "list of objects as blockdev-add takes them" },

@@ -391,6 +391,22 @@ static const MonitorCommand blockstats_command = {
 };
 MONITOR_COMMAND(blockstats_command);
 
+static json_t *graph_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    BlockGraph *graph = monitor_machine(monitor)->block_graph;
+
+    return graph ? parse_and_free(block_query_graph(graph))
+                 : json_pack("{s:[], s:[]}", "nodes", "edges");
+}
+
+static const MonitorCommand graph_command = {
+    .name = "x-debug-query-block-graph",
+    .summary = "shows the nodes of the block layer and who uses them",
+    .run = graph_run,
+    .returns = "XDbgBlockGraph",
+};
+MONITOR_COMMAND(graph_command);
+
 static const MonitorArgument named_nodes_arguments[] = {
     { "flat", ARGUMENT_BOOL, true, "without the images below" },
     { NULL },

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Commands that look into memory and ports: x, xp, i, o, gva2gpa, gpa2hva, memsave, pmemsave. */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/bits.h"
 #include "debug/linux/linux.h"
@@ -415,22 +417,35 @@ static const MonitorCommand gva2gpa_command = {
 };
 MONITOR_COMMAND(gva2gpa_command);
 
-static json_t *gpa2hva_run(Monitor *monitor, json_t *arguments, GError **error)
+/* Where the address is in this process, and its region's name. */
+static void *find_ram(Monitor *monitor, json_t *arguments, const char **region, GError **error)
 {
     Machine *machine = monitor_machine(monitor);
     uint64_t address = monitor_get_int(arguments, "address", 0), size = 1;
     const MemoryRange *range = address_space_find(&machine->memory_space, address);
     void *host = address_space_map(&machine->memory_space, address, &size, false);
-    GString *text;
 
     if (!host || !range) {
         error_fail(error, KASO_ERROR_INVALID, "no RAM is at guest physical address %#" PRIx64,
                    address);
         return NULL;
     }
+    *region = range->region->name;
+    return host;
+}
+
+static json_t *gpa2hva_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    const char *region;
+    void *host = find_ram(monitor, arguments, &region, error);
+    GString *text;
+
+    if (!host) {
+        return NULL;
+    }
     text = g_string_new(NULL);
-    g_string_append_printf(text, "Host virtual address for 0x%" PRIx64 " (%s) is %p\n", address,
-                           range->region->name, host);
+    g_string_append_printf(text, "Host virtual address for 0x%" PRIx64 " (%s) is %p\n",
+                           monitor_get_int(arguments, "address", 0), region, host);
     return monitor_text(text);
 }
 
@@ -441,6 +456,60 @@ static const MonitorCommand gpa2hva_command = {
     .run = gpa2hva_run,
 };
 MONITOR_COMMAND(gpa2hva_command);
+
+/* The host's physical address of memory of ours; 0 with an error: Linux does not tell, or has it nowhere now. */
+static uint64_t host_physical(const void *host, GError **error)
+{
+    enum { ENTRY_BYTES = 8, FRAME_BITS = 55, PRESENT = 63 };
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), at = (uintptr_t)host, entry;
+    int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+    ssize_t got;
+
+    if (fd < 0) {
+        error_fail_errno(error, errno, "cannot open '/proc/self/pagemap'");
+        return 0;
+    }
+    got = pread(fd, &entry, sizeof entry, (off_t)(at / page * ENTRY_BYTES));
+    close(fd);
+    if (got != sizeof entry || !(entry >> PRESENT & 1)) {
+        error_fail(error, KASO_ERROR_GENERIC, "the page is not in the host's memory now");
+        return 0;
+    }
+    if (!(entry & bits_mask(FRAME_BITS))) {
+        error_fail(error, KASO_ERROR_GENERIC,
+                   "the host tells its physical addresses only to root (CAP_SYS_ADMIN)");
+        return 0;
+    }
+    return (entry & bits_mask(FRAME_BITS)) * page + at % page;
+}
+
+static json_t *gpa2hpa_run(Monitor *monitor, json_t *arguments, GError **error)
+{
+    const char *region;
+    const volatile uint8_t *host = find_ram(monitor, arguments, &region, error);
+    uint64_t physical = 0;
+    GString *text;
+
+    if (host) {
+        (void)*host; /* memory that nobody has used yet is nowhere */
+        physical = host_physical((const void *)host, error);
+    }
+    if (!physical) {
+        return NULL;
+    }
+    text = g_string_new(NULL);
+    g_string_append_printf(text, "Host physical address for 0x%" PRIx64 " (%s) is 0x%" PRIx64 "\n",
+                           monitor_get_int(arguments, "address", 0), region, physical);
+    return monitor_text(text);
+}
+
+static const MonitorCommand gpa2hpa_command = {
+    .hmp = "gpa2hpa",
+    .summary = "shows where RAM is in the host's memory (for root)",
+    .arguments = address_arguments,
+    .run = gpa2hpa_run,
+};
+MONITOR_COMMAND(gpa2hpa_command);
 
 static bool save_range(Machine *machine, Vcpu *vcpu, bool physical, uint64_t address, uint64_t size,
                        FILE *file, const char *path, GError **error)

@@ -124,20 +124,22 @@ static json_t *empty_list_run(Monitor *monitor, json_t *arguments, GError **erro
     return json_array();
 }
 
-#define EMPTY_LIST(symbol, qmp_name, text)                                                         \
+#define EMPTY_LIST(symbol, qmp_name, hmp_name, text)                                               \
     static const MonitorCommand symbol = {                                                         \
         .name = qmp_name,                                                                          \
+        .hmp = hmp_name,                                                                           \
         .summary = text,                                                                           \
         .run = empty_list_run,                                                                     \
         .returns = "[any]",                                                                        \
     };                                                                                             \
     MONITOR_COMMAND(symbol)
 
-EMPTY_LIST(memory_devices_command, "query-memory-devices", "lists memory devices (none yet)");
-EMPTY_LIST(tpm_models_command, "query-tpm-models", "lists TPM models (none yet)");
-EMPTY_LIST(tpm_types_command, "query-tpm-types", "lists TPM back ends (none yet)");
-EMPTY_LIST(tpm_command, "query-tpm", "lists TPMs (none yet)");
-EMPTY_LIST(pr_managers_command, "query-pr-managers",
+EMPTY_LIST(memory_devices_command, "query-memory-devices", "info memory-devices",
+           "lists memory devices (none yet)");
+EMPTY_LIST(tpm_models_command, "query-tpm-models", NULL, "lists TPM models (none yet)");
+EMPTY_LIST(tpm_types_command, "query-tpm-types", NULL, "lists TPM back ends (none yet)");
+EMPTY_LIST(tpm_command, "query-tpm", NULL, "lists TPMs (none yet)");
+EMPTY_LIST(pr_managers_command, "query-pr-managers", NULL,
            "lists managers of persistent reservations (none yet)");
-EMPTY_LIST(ospm_command, "query-acpi-ospm-status",
+EMPTY_LIST(ospm_command, "query-acpi-ospm-status", NULL,
            "lists what guests have told of plugged memory and CPUs (none yet)");

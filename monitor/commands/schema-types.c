@@ -266,6 +266,16 @@ const MonitorType monitor_types[] = {
     { "BlockdevChild", "child str, node-name str" },
     { "BlockDirtyInfo",
       "name? str, count int, granularity int, recording bool, busy bool, persistent bool, inconsistent? bool" },
+    { "YankInstance", "type YankInstanceType", NULL, "type: block-node=YankInstanceBlockNode chardev=YankInstanceChardev" },
+    { "YankInstanceType", NULL, "block-node chardev migration" },
+    { "YankInstanceBlockNode", "node-name str" },
+    { "YankInstanceChardev", "id str" },
+    { "XDbgBlockGraph", "nodes [XDbgBlockGraphNode], edges [XDbgBlockGraphEdge]" },
+    { "XDbgBlockGraphNode", "id int, type XDbgBlockGraphNodeType, name str" },
+    { "XDbgBlockGraphNodeType", NULL, "block-backend block-job block-driver" },
+    { "XDbgBlockGraphEdge",
+      "parent int, child int, name str, perm [BlockPermission], shared-perm [BlockPermission]" },
+    { "BlockPermission", NULL, "consistent-read write write-unchanged resize" },
     { "BlockDeviceInfo",
       "file str, node-name str, ro bool, drv str, backing_file? str, backing_file_depth int, children [BlockdevChild], "
       "active bool, encrypted bool, detect_zeroes BlockdevDetectZeroesOptions, " LIMITS("bps") LIMITS("iops")

@@ -342,6 +342,11 @@ static const MonitorArgument disconnected_data[] = {
     { "netdev-id", ARGUMENT_STRING },
     { NULL },
 };
+static const MonitorArgument rtc_data[] = {
+    { "offset", ARGUMENT_INT },
+    { "qom-path", ARGUMENT_STRING },
+    { NULL },
+};
 static const struct {
     const char *name;
     const MonitorArgument *data;
@@ -373,6 +378,7 @@ static const struct {
     { "QUORUM_REPORT_BAD", quorum_bad_data },
     { "RESET", end_data },
     { "RESUME", NULL },
+    { "RTC_CHANGE", rtc_data },
     { "SHUTDOWN", end_data },
     { "STOP", NULL },
     { "SUSPEND", NULL },

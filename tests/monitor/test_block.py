@@ -3,8 +3,10 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import tempfile
 
 from harness import Kaso, Qmp
 
@@ -117,6 +119,89 @@ def drives():
         kaso.finish()
 
 
+def graph():
+    """Nodes, who uses them and for what."""
+    with Kaso("-qmp", SERVER % "qmp", "-drive", "driver=null-co,size=1M,if=none,id=h0,node-name=n0", "-device", "virtio-blk-pci,drive=h0",
+              "-blockdev", "driver=raw,node-name=r,file.driver=null-co,file.size=1M,file.node-name=f", machine="virt") as kaso:
+        qmp = Qmp(kaso.connect("qmp"))
+        graph = qmp.command("x-debug-query-block-graph")
+        names = {node["id"]: node["name"] for node in graph["nodes"]}
+        assert sorted((node["type"], node["name"]) for node in graph["nodes"]) == [
+            ("block-backend", "h0"), ("block-driver", "f"), ("block-driver", "n0"), ("block-driver", "r")], graph
+        edges = {(names[edge["parent"]], names[edge["child"]]): edge for edge in graph["edges"]}
+        assert set(edges) == {("h0", "n0"), ("r", "f")}, graph
+        assert edges["r", "f"]["name"] == "file" and "write" in edges["h0", "n0"]["perm"], graph
+        qmp.command("quit")
+        kaso.finish()
+
+
+def yanked():
+    """A server that does not answer any more is left; so is the other end of a socket."""
+    with Kaso("-qmp", SERVER % "qmp", "-blockdev", "driver=null-co,size=1G,node-name=e") as server, \
+            Kaso("-qmp", SERVER % "qmp", "-qmp", SERVER % "second", machine="virt") as kaso:
+        qmp = Qmp(kaso.connect("qmp"))
+        assert qmp.command("query-yank") == [{"type": "chardev", "id": "compat_monitor%d" % i} for i in range(2)], qmp.command("query-yank")
+        served = Qmp(server.connect("qmp"))
+        served.command("nbd-server-start", addr={"type": "unix", "data": {"path": server.path("n")}})
+        served.command("nbd-server-add", device="e", writable=True)
+        qmp.command("blockdev-add", driver="nbd", node_name="n", export="e", reconnect_delay=1000, server={"type": "unix", "path": server.path("n")})
+        server.process.send_signal(signal.SIGSTOP)
+        node = {"type": "block-node", "node-name": "n"}
+        assert node in qmp.command("query-yank")
+        for wrong in ([node, {"type": "chardev", "id": "x"}], [{"type": "migration"}], [{}], [1]):
+            assert qmp.failure("yank", instances=wrong)["class"] == "DeviceNotFound", wrong
+        qmp.command("blockdev-add", driver="null-co", node_name="t", size=1 << 30, read_zeroes=True)
+        qmp.command("blockdev-mirror", job_id="j", device="n", target="t", sync="full")
+        assert qmp.command("query-block-jobs")[0]["status"] == "running"
+        qmp.command("yank", instances=[node])
+        assert "error" in qmp.wait_event("BLOCK_JOB_COMPLETED")["data"]
+        server.process.send_signal(signal.SIGCONT)
+        second = Qmp(kaso.connect("second"))
+        qmp.command("yank", instances=[{"type": "chardev", "id": "compat_monitor1"}])
+        try:
+            second.message()
+            assert False, "the session should have ended"
+        except (EOFError, ConnectionError):
+            pass
+        Qmp(kaso.connect("second")).command("quit")
+        kaso.finish()
+        served.command("quit")
+        server.finish()
+
+
+def activity():
+    """An image that is not active is anybody's; one process after the other has it."""
+    with tempfile.NamedTemporaryFile() as file:
+        file.truncate(1 << 20)
+        with Kaso("-qmp", SERVER % "qmp", "-blockdev", "driver=file,filename=%s,node-name=f" % file.name,
+                  "-blockdev", "driver=raw,file=f,node-name=r", "-device", "virtio-blk-pci,drive=r", machine="virt") as first, \
+                Kaso("-qmp", SERVER % "qmp", "-blockdev", "driver=raw,file.driver=file,file.filename=%s,file.node-name=f,node-name=r,active=off" % file.name,
+                     "-device", "virtio-blk-pci,drive=r", machine="virt") as second:
+            here, there = Qmp(first.connect("qmp")), Qmp(second.connect("qmp"))
+
+            def active(qmp):
+                return {node["node-name"]: node["active"] for node in qmp.command("query-named-block-nodes")}
+            assert active(there) == {"r": False, "f": False}, active(there)
+            assert "lock" in there.failure("blockdev-set-active", active=True)["desc"]
+            assert "lock" in there.failure("blockdev-set-active", node_name="r", active=True)["desc"]
+            assert "lock" in there.failure("cont")["desc"]
+            assert active(there) == {"r": False, "f": False}, active(there)
+            assert "active parent" in here.failure("blockdev-set-active", node_name="f", active=False)["desc"]
+            assert "find node" in here.failure("blockdev-set-active", node_name="x", active=False)["desc"]
+            for node in ("r", "f", "r"):
+                here.command("blockdev-set-active", node_name=node, active=False)
+            assert active(here) == {"r": False, "f": False}, active(here)
+            there.command("blockdev-set-active", node_name="r", active=True)
+            assert active(there) == {"r": True, "f": True}, active(there)
+            assert "lock" in here.failure("cont")["desc"] and active(here) == {"r": False, "f": False}
+            there.command("blockdev-set-active", active=False)
+            here.command("blockdev-set-active", active=True)
+            assert active(here) == {"r": True, "f": True} and active(there) == {"r": False, "f": False}
+            for qmp, kaso in ((here, first), (there, second)):
+                qmp.command("quit")
+                kaso.finish()
+
+
 def tool(*command, status=0):
     """kaso-img and kaso-io lie in a folder beside the program."""
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -198,3 +283,6 @@ owners()
 drives()
 exports()
 write_threshold()
+graph()
+yanked()
+activity()

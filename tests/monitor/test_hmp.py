@@ -91,6 +91,13 @@ def commands():
         trace_events(hmp)
         assert re.search(r"mach-virt.ram +4 KiB  0x[0-9a-f]{16} 0x", hmp.command("info ramblock"))
         assert hmp.command("info accel") == hmp.command("info jit")
+        history = hmp.command("info history").splitlines()
+        assert history[0] == "0: 'info status'" and history[-1].endswith(": 'info history'"), history
+        assert hmp.command("info memory-devices") == ""
+        assert re.search(r"\(mach-virt.ram\) is 0x[0-9a-f]+|root", hmp.command("gpa2hpa 0x40000000"))
+        assert "no RAM" in hmp.command("gpa2hpa 0x9000000")
+        assert hmp.command("one-insn-per-tb on") == hmp.command("one-insn-per-tb off") == hmp.command("one-insn-per-tb") == ""
+        assert "Error" in hmp.command("one-insn-per-tb maybe")
         assert hmp.command("info replay") == "Record/replay is not active\n"
         assert "Status: unstarted\n" in hmp.command("info dirty_rate")
         assert hmp.command("calc_dirty_rate 1") == ""

@@ -173,6 +173,39 @@ def centuries():
     assert time.monotonic() - began < TIMEOUT / 2
 
 
+def cmos(q, index, value=None):
+    q.ok("outb 0x70 %#x" % index)
+    return int(q.ok("inb 0x71"), 0) if value is None else q.ok("outb 0x71 %#x" % value)
+
+
+def rtc():
+    """Interrupts that the guest's clock owes are forgotten on request, and a new date is told of."""
+    q = Qtest("-rtc", "base=2026-01-01", "-global", "mc146818rtc.lost_tick_policy=slew", "-qmp", "unix:@/m,server=on,wait=off", machine="pc")
+    qmp = Qmp(q.kaso.connect("m"))
+    cmos(q, 0x0a, 0x26)
+    cmos(q, 0x0b, 0x42)
+    cmos(q, 0x0c)
+    for forget in (False, True):
+        q.ok("clock_step 10000000")
+        if forget:
+            qmp.command("rtc-reset-reinjection")
+        ticks = 0
+        while cmos(q, 0x0c) & 0x40:
+            ticks += 1
+        assert ticks == (1 if forget else 10), (forget, ticks)
+    cmos(q, 0x0b, 0x82)
+    cmos(q, 0x04, (cmos(q, 0x04) + 3) % 24)
+    cmos(q, 0x0b, 0x02)
+    told = qmp.wait_event("RTC_CHANGE")["data"]
+    assert told["offset"] in (10800, 10799) and "rtc" in told["qom-path"], told
+    q.close()
+    q = Qtest("-rtc", "base=2026-01-01", "-qmp", "unix:@/m,server=on,wait=off")
+    qmp = Qmp(q.kaso.connect("m"))
+    q.write("l", RTC + 8, q.read("l", RTC) - 86400)
+    assert qmp.wait_event("RTC_CHANGE")["data"]["offset"] == -86400
+    q.close()
+
+
 def edu():
     """All that the device's description promises, with its DMA in the test's time."""
     q = Qtest("-device", "edu,addr=3")
@@ -397,6 +430,7 @@ if __name__ == "__main__":
     clock()
     lines()
     centuries()
+    rtc()
     edu()
     pci_testdev()
     smbios()

@@ -179,13 +179,8 @@ static void insert(TcgRun *run, TcgUnit *unit)
 }
 
 /* Throws all code away. Other vCPUs are parked outside generated code meanwhile. */
-static void flush(TcgVcpu *tv)
+void cache_empty(TcgRun *run)
 {
-    TcgRun *run = tv->run;
-
-    /* Outside guest code as far as others are concerned: they may wait for requests meanwhile. */
-    atomic_store(&tv->in_guest, false);
-    machine_exclusive_begin(run->machine);
     g_mutex_lock(&run->lock);
     memset((void *)run->hash, 0, sizeof *run->hash << TCG_UNIT_HASH_BITS);
     memset(run->pages, 0, sizeof *run->pages << TCG_PAGE_HASH_BITS);
@@ -198,6 +193,16 @@ static void flush(TcgVcpu *tv)
     }
     run->flushes++;
     g_mutex_unlock(&run->lock);
+}
+
+static void flush(TcgVcpu *tv)
+{
+    TcgRun *run = tv->run;
+
+    /* Outside guest code as far as others are concerned: they may wait for requests meanwhile. */
+    atomic_store(&tv->in_guest, false);
+    machine_exclusive_begin(run->machine);
+    cache_empty(run);
     machine_exclusive_end(run->machine);
     atomic_store(&tv->in_guest, true);
     context_process_inbox(tv);

@@ -205,6 +205,8 @@ TcgUnit *cache_find(TcgVcpu *tv, uint64_t host_page, unsigned offset, uint64_t m
                     uint64_t next_page, unsigned *needs);
 /* Joins an exit to a unit, if both are still alive. */
 void cache_link(TcgRun *run, TcgLink *link, TcgUnit *to, uint64_t host_page);
+/* Drops all units. All vCPUs are parked. */
+void cache_empty(TcgRun *run);
 /* The spans of a page, among others; with the lock. */
 const TcgSpan *cache_spans(TcgRun *run, const uint8_t *host_page);
 void cache_invalidate_range(TcgRun *run, const uint8_t *host, uint64_t size);

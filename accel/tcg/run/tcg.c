@@ -332,6 +332,14 @@ static void tcg_vcpu_run(Vcpu *vcpu)
     }
 }
 
+static void tcg_set_one_insn(Machine *machine, bool on)
+{
+    TcgRun *run = machine->accel_state;
+
+    run->one_insn = on;
+    cache_empty(run);
+}
+
 static const Accelerator tcg_accelerator = {
     .name = "tcg",
     .summary = "translation of guest code to host code",
@@ -348,6 +356,7 @@ static const Accelerator tcg_accelerator = {
     .abilities =
         ACCELERATOR_RUNS_CODE | ACCELERATOR_SMM | ACCELERATOR_COVERAGE | ACCELERATOR_ICOUNT,
     .vcpu_memory_changed = tcg_vcpu_memory_changed,
+    .set_one_insn = tcg_set_one_insn,
     .debug_changed = trap_changed,
     .debug_events = UINT32_MAX,
     .describe = describe_run,
