@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* CMPXCHG8B and CMPXCHG16B: always atomic. */
+/* CMPXCHG8B, CMPXCHG16B and CMPccXADD: always atomic. */
+#include <string.h>
+
+#include "base/bits.h"
 #include "target/i386/control.h"
 #include "target/i386/exception.h"
 #include "target/i386/translate.h"
+#include "target/i386/vector.h"
 
 static void helper_cmpxchg8b(TcgState *env, uint64_t address, uint32_t flags)
 {
@@ -79,4 +83,61 @@ void x86_cmpxchg8b(X86Translator *t)
     } else {
         compare_exchange(t, &call_cmpxchg8b, 8);
     }
+}
+
+/* A condition code of the comparison of two values. */
+static bool holds(unsigned condition, uint64_t a, uint64_t b, unsigned bits)
+{
+    uint64_t result = (a - b) & bits_mask(bits);
+    bool below = a < b, zero = a == b, sign = result >> (bits - 1);
+    bool overflow = ((a ^ b) & (a ^ result)) >> (bits - 1) & 1;
+    const bool of_pairs[] = { overflow,
+                              below,
+                              zero,
+                              below || zero,
+                              sign,
+                              !(__builtin_popcountll(result & 0xff) & 1),
+                              sign != overflow,
+                              zero || sign != overflow };
+
+    return of_pairs[condition / 2] != (condition & 1);
+}
+
+/* what: condition | log2 of bytes << 8 | IR_MEM_* << 16. Returns the old value. */
+static uint64_t helper_cmpccxadd(TcgState *env, uint64_t address, uint64_t compared, uint64_t added,
+                                 uint32_t what)
+{
+    unsigned size = 1u << (what >> 8 & 3);
+    uint64_t old = 0, wanted, seen;
+    void *place;
+
+    if (address & (size - 1)) {
+        x86_fault(x86_cpu_of_env(env), X86_GP, 0);
+    }
+    place = tcg_atomic_begin(env, address, size, what >> 16);
+    memcpy(&old, place, size);
+    while (wanted = holds(what & 15, old, compared, 8 * size) ? (old + added) & bits_mask(8 * size)
+                                                              : old,
+           seen = x86_compare_and_swap(place, size, old, wanted), seen != old) {
+        old = seen;
+    }
+    tcg_atomic_end(env);
+    return old;
+}
+X86_HELPER(cmpccxadd, IR_I64, X86_HELPER_FAULTING, IR_I64, IR_I64, IR_I64, IR_I32);
+
+X86(cmpccxadd, "VEX.128.66.0F38 E0 +r /r mem", "My Gy By", "o64 CMPCCXADD")
+X86(cmpccxadd, "VEX.128.66.0F38 E8 +r /r mem", "My Gy By", "o64 CMPCCXADD")
+void x86_cmpccxadd(X86Translator *t)
+{
+    unsigned bytes = x86_bytes(t, 0), size = x86_log2(bytes);
+    IrRef address = x86_memory_address(t, bytes, true), compared = x86_read(t, 1), old;
+    uint32_t what = t->insn.opcode % 16u | size << 8 | x86_update_flags(t) << 16;
+
+    old = x86_call(t, &call_cmpccxadd, address, x86_zext(t, bytes, compared),
+                   x86_zext(t, bytes, x86_read(t, 2)), x86_const(t, 4, what));
+    old = bytes == 8 ? old : ir_op1(t->unit, IR_OP_trunc, IR_I32, old);
+    x86_write(t, 1, old);
+    x86_set_flags(
+        t, ir_flags(t->unit, IR_OP_subf, x86_type(bytes), size, IR_BORROW, old, compared, 0));
 }

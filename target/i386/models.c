@@ -22,7 +22,7 @@ const uint32_t x86_supported_features[X86_FEATURE_WORDS] = {
     [X86_WORD_7_0_ECX] = F(, UMIP) | F(, PKU) | F(, GFNI) | F(, VAES) | F(, VPCLMULQDQ) |
                          F(, LA57) | F(, RDPID) | F(, MOVDIRI) | F(, PKS),
     [X86_WORD_7_0_EDX] = F(, FSRM),
-    [X86_WORD_7_1_EAX] = F(, FZRM) | F(, FSRS) | F(, FSRC),
+    [X86_WORD_7_1_EAX] = F(, CMPCCXADD) | F(, FZRM) | F(, FSRS) | F(, FSRC),
     [X86_WORD_D_1_EAX] = F(, XSAVEOPT) | F(, XSAVEC) | F(, XGETBV1) | F(, XSAVES),
     [X86_WORD_6_EAX] = F(, ARAT),
     [X86_WORD_8000_0001_EDX] = F(, SYSCALL) | F(, NX) | F(, MMXEXT) | F(, FXSR_OPT) | F(, PDPE1GB) |

@@ -400,7 +400,7 @@ int main(int argc, char **argv)
     for (unsigned n = 0; n < SNIPPETS; n++) {
         protect_window(n, false);
     }
-    if (!x86_rig_open(&rig, "max", interp)) {
+    if (!x86_rig_open(&rig, "max,cmpccxadd=off", interp)) {
         return 77;
     }
     x86_rig_long_mode(&rig);
