@@ -240,7 +240,9 @@ static const TcgTarget tcg_target = {
     .env_bias = -64,
     .insn_align = 1,
     .jump_shift = 0,
-    .jump_classes = 1,
+    .jump_classes = 2,
+    .jump_mode_bit =
+        X86_MODE_FS_FLAT, /* twice for each system call: Linux's per-CPU data are in FS, which users have null */
     .locks_anything = true,
     .coherent_code = true,
     .mode = get_mode,

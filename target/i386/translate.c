@@ -209,10 +209,29 @@ static void check_displacement(X86Translator *t, int64_t displacement)
     }
 }
 
+/*
+ * Around the end of 4 GiB, as from code that a JIT has put near the top to its program's at the bottom. No link leads there: a pc is
+ * the sum of an address and a displacement.
+ */
+static bool goes_around(const X86Translator *t, int64_t displacement)
+{
+    uint64_t page = tcg_pc(&t->cpu->tcg) & TCG_PAGE_MASK;
+
+    return !x86_is_code64(t) && page + (uint64_t)(t->next + displacement) > UINT32_MAX;
+}
+
 void x86_jump(X86Translator *t, int64_t displacement)
 {
+    IrRef target;
+
     check_displacement(t, displacement);
-    x86_goto(t, t->next + displacement);
+    if (goes_around(t, displacement)) {
+        target = ir_extend(t->unit, IR_OP_zext, IR_I64, 2, ir_pc(t->unit, t->next + displacement));
+        ir_goto_checked(t->unit, target, IR_JUMP, t->offset);
+        t->ended = true;
+    } else {
+        x86_goto(t, t->next + displacement);
+    }
 }
 
 void x86_branch(X86Translator *t, int64_t displacement)
@@ -232,7 +251,7 @@ void x86_branch_if(X86Translator *t, IrCond cond, IrRef flags, int64_t displacem
 
     t->side_exits++;
     if (is_unlimited(t, t->insn.operand_bytes) && !may_cross_end(t, displacement) &&
-        !ir_goes_round(t->unit, target, t->max_insns)) {
+        !ir_goes_round(t->unit, target, t->max_insns) && !goes_around(t, displacement)) {
         ir_exit_if(t->unit, cond, flags, target);
     } else {
         ir_exit_if(t->unit, ir_cond_invert(cond), flags, t->next);

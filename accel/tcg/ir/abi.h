@@ -99,6 +99,12 @@ static inline unsigned tcg_jump_index(uint64_t pc, unsigned jump_shift)
     return (unsigned)((pc >> jump_shift) ^ (pc >> TCG_PAGE_BITS)) & ((1u << TCG_JUMP_BITS) - 1);
 }
 
+/* Which of a context's jump caches goto_ind's class means in units of a mode. */
+static inline unsigned tcg_jump_table(unsigned jump_class, uint64_t mode, uint64_t jump_mode_bit)
+{
+    return jump_class + (mode & jump_mode_bit ? 1 : 0);
+}
+
 /* The pc of entry `index` of a class's table when it is empty. */
 static inline uint64_t tcg_jump_empty(unsigned index, unsigned jump_shift)
 {
@@ -108,7 +114,7 @@ static inline uint64_t tcg_jump_empty(unsigned index, unsigned jump_shift)
 /*
  * Address-space context: one per (ASID, privilege) and vCPU. Generated code keeps its address in
  * a register. jump and returns hold for one mode key: every change of mode goes by way of the
- * dispatcher, which clears them when the mode is another.
+ * dispatcher, which clears them when the mode is another; only the returns when no bit but the target's jump_mode_bit is.
  */
 struct TcgContext {
     TcgTlbEntry tlb[1 << TCG_TLB_BITS];
@@ -131,7 +137,7 @@ struct TcgContext {
     uint64_t executed[TCG_EXECUTED_BITS / 64]; /* Bloom filter of pages that code was fetched from */
     uint64_t written[TCG_WRITTEN_BITS / 64]; /* the same of the host's pages that write tags were given for */
     uint64_t fetch_global[(1 << TCG_FETCH_BITS) / 64]; /* of a filled fetch entry: its page is global */
-    /* One table for each of the target's jump classes. Generated code's again. */
+    /* The tables: tcg_jump_table. Generated code's again. */
     TcgJumpEntry jump[];
 };
 

@@ -14,6 +14,7 @@ typedef struct HostRuntime {
     const uint8_t *pinned_ints, *pinned_vectors;
     int32_t env_bias;
     uint8_t jump_shift;   /* TcgTarget's */
+    uint64_t jump_mode_bit; /* the same */
     /*
      * Units leave to the dispatcher when insn_limit does not allow all of their instructions, and where they end does not depend
      * on what TLBs hold: each access is looked up for itself.

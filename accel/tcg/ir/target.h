@@ -75,7 +75,8 @@ typedef struct TcgTarget {
     uint8_t insn_align;         /* of instructions: bytes, and the least that one has */
     uint8_t jump_shift;         /* log2 of it: low bits of pcs that tell nothing, at most 2 */
     uint8_t insn_count_var;     /* variable of TcgState.insn_count; 0: the target has none */
-    uint8_t jump_classes;       /* what goto_ind's aux may be, plus 1; at most TCG_JUMP_CLASSES */
+    uint8_t jump_classes;       /* what tcg_jump_table may be, plus 1; at most TCG_JUMP_CLASSES */
+    uint64_t jump_mode_bit;     /* of the mode; changes so often that units with and without it have jump caches of their own; or 0 */
 
     /* The mode key of the code that runs next: what, besides its bytes, a translation depends on. */
     uint64_t (*mode)(TcgState *env);

@@ -27,9 +27,9 @@ static void clear_jump(TcgVcpu *tv, TcgContext *context, unsigned index)
                         NULL };
 }
 
-TcgJumpEntry *context_jump(TcgVcpu *tv, TcgContext *context, uint64_t pc, unsigned jump_class)
+TcgJumpEntry *context_jump(TcgVcpu *tv, TcgContext *context, uint64_t pc, unsigned table)
 {
-    return &context->jump[((size_t)jump_class << TCG_JUMP_BITS) +
+    return &context->jump[((size_t)table << TCG_JUMP_BITS) +
                           tcg_jump_index(pc, tv->target->jump_shift)];
 }
 
@@ -46,10 +46,9 @@ static void note_jump(TcgContext *context, unsigned index)
     }
 }
 
-void context_set_jump(TcgVcpu *tv, TcgContext *context, uint64_t pc, unsigned jump_class,
-                      void *code)
+void context_set_jump(TcgVcpu *tv, TcgContext *context, uint64_t pc, unsigned table, void *code)
 {
-    TcgJumpEntry *entry = context_jump(tv, context, pc, jump_class);
+    TcgJumpEntry *entry = context_jump(tv, context, pc, table);
 
     /* Those that were kept are not looked at again: keep_jumps. */
     if (!entry->code || context->jump_kept) {
@@ -74,7 +73,7 @@ static void clear_jump_parts(TcgVcpu *tv, TcgContext *context)
     }
 }
 
-static void clear_returns(TcgContext *context)
+void context_clear_returns(TcgContext *context)
 {
     for (size_t i = 0; i < TCG_RETURN_STACK; i++) {
         context->returns[i] = (TcgJumpEntry){ TCG_JUMP_EMPTY, context->empty_return };
@@ -92,7 +91,7 @@ void context_clear_jumps(TcgVcpu *tv, TcgContext *context)
     }
     memset(context->jump_parts, 0, sizeof context->jump_parts);
     context->jump_filled_count = context->jump_kept = 0;
-    clear_returns(context);
+    context_clear_returns(context);
 }
 
 static void clear_jump_of(TcgVcpu *tv, TcgContext *context, unsigned index, uint64_t guest_virt)
@@ -103,8 +102,7 @@ static void clear_jump_of(TcgVcpu *tv, TcgContext *context, unsigned index, uint
 }
 
 /* Looks at all entries that pcs of the page may have. */
-static void clear_jumps_of(TcgVcpu *tv, TcgContext *context, unsigned jump_class,
-                           uint64_t guest_virt)
+static void clear_jumps_of(TcgVcpu *tv, TcgContext *context, unsigned table, uint64_t guest_virt)
 {
     unsigned step = 1u << tv->target->jump_shift;
 
@@ -112,7 +110,7 @@ static void clear_jumps_of(TcgVcpu *tv, TcgContext *context, unsigned jump_class
         unsigned index =
             tcg_jump_index((guest_virt & TCG_PAGE_MASK) + offset, tv->target->jump_shift);
 
-        clear_jump_of(tv, context, (jump_class << TCG_JUMP_BITS) + index, guest_virt);
+        clear_jump_of(tv, context, (table << TCG_JUMP_BITS) + index, guest_virt);
     }
 }
 
@@ -127,7 +125,7 @@ void context_drop_jumps(TcgVcpu *tv, TcgContext *context, uint64_t guest_virt)
             clear_jumps_of(tv, context, i, guest_virt);
         }
     }
-    clear_returns(context);
+    context_clear_returns(context);
 }
 
 static bool is_fetched(TcgContext *context, uint64_t pc)
@@ -152,7 +150,7 @@ static void keep_jumps(TcgVcpu *tv, TcgContext *context)
         }
     }
     context->jump_filled_count = context->jump_kept;
-    clear_returns(context);
+    context_clear_returns(context);
 }
 
 static bool is_current(const TcgVcpu *tv, const TcgContext *context)

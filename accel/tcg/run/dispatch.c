@@ -168,19 +168,26 @@ static void *enter_unit(TcgVcpu *tv, TcgUnit *unit)
     return unit->entry;
 }
 
+static unsigned jump_table(const TcgVcpu *tv, unsigned jump_class, uint64_t mode)
+{
+    return tcg_jump_table(jump_class, mode, tv->target->jump_mode_bit);
+}
+
 /* The same, and the jump cache shall know: unless something else than what was asked for has been found. */
 static void *enter_for(TcgVcpu *tv, TcgUnit *unit, uint64_t jump_pc, unsigned jump_class)
 {
     if (unit && !(unit->mode & (SINGLE | TCG_MODE_ALONE)) && !log_enabled(LOG_EXEC) &&
         jump_pc == tcg_pc(tv->env)) {
-        context_set_jump(tv, tv->env->context, jump_pc, jump_class, unit->entry);
+        context_set_jump(tv, tv->env->context, jump_pc, jump_table(tv, jump_class, unit->mode),
+                         unit->entry);
     }
     return enter_unit(tv, unit);
 }
 
 /*
- * Jump caches are for one mode: a dispatch is where another may begin. false: the mode is one whose units neither
- * look into them nor are found in them, for an instruction or a few.
+ * Jump caches are for one mode, or for two that differ in the bit which tells tables apart, and the return stack is for one: a
+ * dispatch is where another may begin. false: the mode is one whose units neither look into them nor are found in them, for an
+ * instruction or a few.
  */
 static bool check_mode(TcgVcpu *tv)
 {
@@ -191,7 +198,11 @@ static bool check_mode(TcgVcpu *tv)
         return false;
     }
     if (context->jump_mode != mode) {
-        context_clear_jumps(tv, context);
+        if ((context->jump_mode ^ mode) == tv->target->jump_mode_bit) {
+            context_clear_returns(context);
+        } else {
+            context_clear_jumps(tv, context);
+        }
         context->jump_mode = mode;
     }
     return true;
@@ -216,7 +227,7 @@ void *dispatch_next(TcgState *env)
         jump_class = env->jump_class;
     }
     cached = check_mode(tv) && !sent_back;
-    entry = context_jump(tv, env->context, pc, jump_class);
+    entry = context_jump(tv, env->context, pc, jump_table(tv, jump_class, env->context->jump_mode));
     /* A dead unit's landing pad, a failed guard and a store to its own unit lead here, and must not be sent back. */
     if (cached && entry->pc == pc && !env->exit_request && !host_unit_is_dead(entry->code)) {
         env->jump_class = 0;
@@ -258,6 +269,7 @@ void *dispatch_follow_link(TcgState *env, TcgLink *link)
     TcgUnit *unit;
 
     TSAN_ACQUIRE(tv->run->backend);
+    env->dispatches++;
     pc = env->pc_page + (uint64_t)(int64_t)link->target;
     tcg_set_pc(env, pc);
     if (dispatch_insn_done(tv)) {

@@ -255,9 +255,10 @@ void context_forget_code(TcgVcpu *tv);
 void context_clear_jumps(TcgVcpu *tv, TcgContext *context);
 /* Those to the page of an address. */
 void context_drop_jumps(TcgVcpu *tv, TcgContext *context, uint64_t guest_virt);
-TcgJumpEntry *context_jump(TcgVcpu *tv, TcgContext *context, uint64_t pc, unsigned jump_class);
-void context_set_jump(TcgVcpu *tv, TcgContext *context, uint64_t pc, unsigned jump_class,
-                      void *code);
+void context_clear_returns(TcgContext *context);
+/* table: tcg_jump_table. */
+TcgJumpEntry *context_jump(TcgVcpu *tv, TcgContext *context, uint64_t pc, unsigned table);
+void context_set_jump(TcgVcpu *tv, TcgContext *context, uint64_t pc, unsigned table, void *code);
 
 /* tlb.c: the tables of contexts and the second-level TLB. */
 /* Zeroed memory for sparse tables; NULL: there is none. */

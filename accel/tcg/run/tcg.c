@@ -96,6 +96,7 @@ static bool tcg_init(Machine *machine, void *state, GError **error)
         .pinned_vectors = run->target->pinned_vectors,
         .env_bias = run->target->env_bias,
         .jump_shift = run->target->jump_shift,
+        .jump_mode_bit = run->target->jump_mode_bit,
         .limited = run->limited,
         .lend_x87 = run->target->lend_x87,
         .dispatch = dispatch_next,

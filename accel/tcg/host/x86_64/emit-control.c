@@ -233,8 +233,10 @@ static void emit_cached_jump(Emitter *e, const IrOp *op)
 {
     Assembler *a = &e->a;
     unsigned shift = e->b->runtime.jump_shift, scale = MIN(4 - shift, 3);
-    size_t jump = offsetof(TcgContext, jump) + ((size_t)op->aux & (TCG_JUMP_CLASSES - 1)) *
-                                                   sizeof(TcgJumpEntry) * (1u << TCG_JUMP_BITS);
+    unsigned table = tcg_jump_table(op->aux & (TCG_JUMP_CLASSES - 1), e->unit->mode,
+                                    e->b->runtime.jump_mode_bit);
+    size_t jump =
+        offsetof(TcgContext, jump) + ((size_t)table << TCG_JUMP_BITS) * sizeof(TcgJumpEntry);
 
     /* tcg_jump_index << shift; the entry's 16 bytes are the scale's and, with shift 0, one more doubling. */
     asm_mov(a, false, RCX, RAX);
