@@ -40,7 +40,7 @@ BlockGraph *block_graph_new(GMainContext *context);
 void block_graph_free(BlockGraph *graph);
 /*
  * The process ends: nothing waits any more for limits, for servers that are lost or do not answer; what is
- * written is written without delay. [any thread]
+ * written is written without delay. Takes no lock, and may be called again. [any thread]
  */
 void block_graph_hasten(BlockGraph *graph);
 /* Cancels all jobs, waits for their end, and delivers their events. Main loop's thread. */

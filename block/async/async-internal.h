@@ -47,7 +47,9 @@ struct AsyncContext {
     IoRing *ring;
     bool ring_failed;
     Jitter jitter;
-    unsigned hastened; /* atomic */
+    unsigned hastened, hasten_news; /* atomic */
+    void (*hurry)(void *opaque);    /* under lock */
+    void *hurry_opaque;
 
     AsyncHome *home;   /* the default one, which lives as long as the context */
     GList *homes;      /* AsyncHome, the default one first */

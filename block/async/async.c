@@ -198,7 +198,22 @@ HurryLevel coroutine_hurry(const Coroutine *coroutine)
 void async_hasten(AsyncContext *context)
 {
     __atomic_store_n(&context->hastened, 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&context->hasten_news, 1, __ATOMIC_RELEASE);
     async_signal(context);
+}
+
+void async_on_hasten(AsyncContext *context, void (*hurry)(void *opaque), void *opaque)
+{
+    context->hurry = hurry;
+    context->hurry_opaque = opaque;
+}
+
+static void tell_hurry(AsyncContext *context)
+{
+    if (__atomic_load_n(&context->hasten_news, __ATOMIC_RELAXED) &&
+        __atomic_exchange_n(&context->hasten_news, 0, __ATOMIC_ACQUIRE) && context->hurry) {
+        context->hurry(context->hurry_opaque);
+    }
 }
 
 bool async_hastened(const AsyncContext *context)
@@ -306,6 +321,7 @@ void async_run(AsyncContext *context)
     if (!context->plugs) {
         context->spent = 0;
     }
+    tell_hurry(context);
     do {
         if (context->ring) {
             io_ring_reap(context->ring);

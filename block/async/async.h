@@ -106,8 +106,12 @@ void coroutine_hurry_begin(CoroutineHurry *hurry, const unsigned *flag, HurryLev
 void coroutine_hurry_end(const CoroutineHurry *hurry);
 /* How much of a hurry it is in. [any thread, while the coroutine waits or runs there] */
 HurryLevel coroutine_hurry(const Coroutine *coroutine);
-/* From now on all are in HURRY_LEAVE: the process ends. [any thread] */
+/*
+ * From now on all are in HURRY_LEAVE: the process ends. Who runs coroutines next calls what async_on_hasten was given, with the
+ * lock held; it is not taken here, as who holds it may be stuck. May be called again. [any thread]
+ */
 void async_hasten(AsyncContext *context);
+void async_on_hasten(AsyncContext *context, void (*hurry)(void *opaque), void *opaque);
 bool async_hastened(const AsyncContext *context);
 /* As coroutine_sleep_ns, shorter when the coroutine is in a hurry. */
 void coroutine_linger_ns(uint64_t ns);

@@ -38,11 +38,28 @@ struct BlockGraph {
     GHashTable *throttle_groups; /* name -> ThrottleGroup, which owns its name */
 };
 
+void block_graph_hurry(BlockGraph *graph)
+{
+    for (GList *link = graph->nodes; link; link = link->next) {
+        BlockNode *node = link->data;
+
+        if (node->driver->hurry) {
+            node->driver->hurry(node);
+        }
+    }
+}
+
+static void hurry_nodes(void *opaque)
+{
+    block_graph_hurry(opaque);
+}
+
 BlockGraph *block_graph_new(GMainContext *context)
 {
     BlockGraph *graph = g_new0(BlockGraph, 1);
 
     graph->context = async_context_new(context);
+    async_on_hasten(graph->context, hurry_nodes, graph);
     graph->secrets =
         g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_bytes_unref);
     graph->throttle_groups = g_hash_table_new(g_str_hash, g_str_equal);
@@ -157,23 +174,9 @@ void block_graph_leave(BlockGraph *graph)
     }
 }
 
-void block_graph_hurry(BlockGraph *graph)
-{
-    for (GList *link = graph->nodes; link; link = link->next) {
-        BlockNode *node = link->data;
-
-        if (node->driver->hurry) {
-            node->driver->hurry(node);
-        }
-    }
-}
-
 void block_graph_hasten(BlockGraph *graph)
 {
     async_hasten(graph->context);
-    async_lock(graph->context);
-    block_graph_hurry(graph);
-    async_unlock(graph->context);
 }
 
 void block_graph_add_stalled(BlockGraph *graph, int change)

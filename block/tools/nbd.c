@@ -160,11 +160,23 @@ static bool start_listening(Service *s, GError **error)
     return true;
 }
 
-/* SIGTERM, SIGINT and SIGHUP end the server when the requests in flight are done. */
+static void fill_signals(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGHUP);
+}
+
+/*
+ * SIGTERM, SIGINT and SIGHUP end the server when the requests in flight are done, which limits and servers that do not answer
+ * do not delay; a second one ends the program at once.
+ */
 static void watch_signals(void *opaque)
 {
     Service *s = opaque;
     struct signalfd_siginfo info;
+    sigset_t set;
 
     while (!s->stopping) {
         if (read(s->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
@@ -176,6 +188,9 @@ static void watch_signals(void *opaque)
     }
     s->stopping = true;
     s->watching_signals = false;
+    block_graph_hasten(s->tool->graph);
+    fill_signals(&set);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
     nbd_server_wake(s->server);
 }
 
@@ -207,10 +222,7 @@ static int block_signals(void)
 {
     sigset_t set;
 
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
+    fill_signals(&set);
     sigaddset(&set, SIGUSR1);
     sigprocmask(SIG_BLOCK, &set, NULL);
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -316,7 +328,7 @@ static int serve_image(Service *s, const char *filename)
     BlockNode *node = open_image(s, filename, &error);
     bool done;
 
-    tool_signals_end(signals, false); /* from now on watch_signals takes them */
+    tool_signals_end(signals); /* from now on watch_signals takes them */
     if (!node) {
         g_prefix_error(&error, "Failed to open '%s': ", filename);
         return tool_error(s->tool, error);

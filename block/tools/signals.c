@@ -2,7 +2,8 @@
 /*
  * SIGINT, SIGTERM and SIGHUP of kaso-img. A thread takes them: the others may be in long system calls.
  * While an image is open for writing the first one only asks the command to stop, so that the image is
- * closed in good order; the second one, or any before that, ends the program at once.
+ * closed in good order, without waiting for limits or for servers that do not answer; the second one, or any
+ * before that, ends the program at once.
  */
 #include "block/tools/signals.h"
 
@@ -15,7 +16,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-enum { PATIENCE_MS = 1000 };
+enum { PATIENCE_MS = 2000 }; /* more than a server is waited for */
 
 struct ToolSignals {
     const char *program;
@@ -25,6 +26,7 @@ struct ToolSignals {
     int caught; /* atomic */
     GMutex lock;
     bool patient; /* the command asks whether it shall stop */
+    BlockGraph *graph;
     char *outcome;
 };
 
@@ -36,7 +38,6 @@ static void say(ToolSignals *s, const char *text)
 /* As if the signal had not been caught. */
 static void die_by(ToolSignals *s, int number)
 {
-    signal(number, SIG_DFL);
     pthread_sigmask(SIG_UNBLOCK, &s->set, NULL);
     raise(number);
 }
@@ -44,7 +45,6 @@ static void die_by(ToolSignals *s, int number)
 static void on_signal(ToolSignals *s, int number)
 {
     bool again = g_atomic_int_get(&s->caught) != 0;
-    struct pollfd end = { .fd = s->end_fd, .events = POLLIN };
 
     g_atomic_int_set(&s->caught, number);
     g_mutex_lock(&s->lock);
@@ -52,10 +52,10 @@ static void on_signal(ToolSignals *s, int number)
         say(s, s->outcome ? s->outcome : "nothing was changed");
         die_by(s, number);
     }
-    g_mutex_unlock(&s->lock);
-    if (poll(&end, 1, PATIENCE_MS) == 0) {
-        say(s, "waiting for what has been begun; a second signal ends it at once");
+    if (s->graph) {
+        block_graph_hasten(s->graph);
     }
+    g_mutex_unlock(&s->lock);
 }
 
 static void *watch(void *opaque)
@@ -63,11 +63,17 @@ static void *watch(void *opaque)
     ToolSignals *s = opaque;
     struct pollfd fds[] = { { .fd = s->signal_fd, .events = POLLIN },
                             { .fd = s->end_fd, .events = POLLIN } };
+    bool told = false;
 
     while (!fds[1].revents) {
         struct signalfd_siginfo info;
+        int ready = poll(fds, 2, tool_signals_caught(s) && !told ? PATIENCE_MS : -1);
 
-        if (poll(fds, 2, -1) > 0 && fds[0].revents &&
+        if (ready == 0) {
+            say(s, "waiting for what has been begun; a second signal ends it at once");
+            told = true;
+        }
+        if (ready > 0 && fds[0].revents &&
             read(s->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
             on_signal(s, (int)info.ssi_signo);
         }
@@ -102,19 +108,26 @@ ToolSignals *tool_signals_start(const char *program)
     return s;
 }
 
-void tool_signals_outcome(ToolSignals *s, bool patient, char *outcome)
+void tool_signals_outcome(ToolSignals *s, char *outcome)
 {
     if (!s) {
         g_free(outcome);
         return;
     }
     g_mutex_lock(&s->lock);
-    s->patient |= patient;
-    if (outcome) {
-        g_free(s->outcome);
-        s->outcome = outcome;
-    }
+    g_free(s->outcome);
+    s->outcome = outcome;
     g_mutex_unlock(&s->lock);
+}
+
+void tool_signals_wait(ToolSignals *s, BlockGraph *graph)
+{
+    if (s) {
+        g_mutex_lock(&s->lock);
+        s->patient = graph != NULL;
+        s->graph = graph;
+        g_mutex_unlock(&s->lock);
+    }
 }
 
 bool tool_signals_caught(ToolSignals *s)
@@ -122,7 +135,7 @@ bool tool_signals_caught(ToolSignals *s)
     return s && g_atomic_int_get(&s->caught) != 0;
 }
 
-void tool_signals_end(ToolSignals *s, bool done)
+void tool_signals_end(ToolSignals *s)
 {
     uint64_t one = 1;
 
@@ -133,10 +146,7 @@ void tool_signals_end(ToolSignals *s, bool done)
         pthread_join(s->thread, NULL);
     }
     if (s->caught) {
-        say(s, done         ? "what was asked for was completed first"
-               : s->outcome ? s->outcome
-                            : "what was asked for was not done");
-        fflush(stdout);
+        say(s, s->outcome ? s->outcome : "what was asked for was not done");
         die_by(s, s->caught);
     }
     close(s->signal_fd);

@@ -24,7 +24,9 @@ int tool_fail(Tool *tool, const char *format, ...)
     va_start(args, format);
     text = g_strdup_vprintf(format, args);
     va_end(args);
-    fprintf(stderr, "%s: %s\n", tool->program, text);
+    if (!tool_interrupted(tool)) { /* else this comes of it, which is told at the end */
+        fprintf(stderr, "%s: %s\n", tool->program, text);
+    }
     return 1;
 }
 
@@ -76,7 +78,7 @@ void tool_on_signal(Tool *tool, const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    tool_signals_outcome(tool->signals, false, g_strdup_vprintf(format, args));
+    tool_signals_outcome(tool->signals, g_strdup_vprintf(format, args));
     va_end(args);
 }
 
@@ -262,7 +264,7 @@ BlockChild *tool_open_error(Tool *tool, const char *name, const ImageArguments *
         return NULL;
     }
     if (arguments->writable) { /* a server that does not answer is not waited for */
-        tool_signals_outcome(tool->signals, true, NULL);
+        tool_signals_wait(tool->signals, tool->graph);
     }
     if (!arguments->options) {
         tool_warn_guessed(tool, node);
@@ -413,14 +415,18 @@ int tool_main(const char *program, const ToolCommand *command, int argc, char **
     async_context_set_helpers(block_graph_context(call.tool.graph),
                               CLAMP(g_get_num_processors(), HELPERS_MIN, HELPERS_MAX));
     async_run_sync(block_graph_context(call.tool.graph), main_entry, &call);
+    tool_signals_wait(call.tool.signals, NULL);
     block_graph_free(call.tool.graph);
+    if (call.status == 0) {
+        tool_on_signal(&call.tool, "what was asked for was completed first");
+    }
     if (call.tool.progress && tool_interrupted(&call.tool)) {
         printf("\n");
     }
-    tool_signals_end(call.tool.signals, call.status == 0);
-    if (fflush(stdout) != 0) {
+    if (fflush(stdout) != 0) { /* who reads it may not do so: signals still end that */
         fprintf(stderr, "%s: standard output: %s\n", program, g_strerror(errno));
-        return call.status ? call.status : 1;
+        call.status = call.status ? call.status : 1;
     }
+    tool_signals_end(call.tool.signals);
     return call.status;
 }
