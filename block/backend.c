@@ -322,6 +322,20 @@ void block_set_write_cache(BlockBackend *block, bool write_cache)
     async_unlock(block->context);
 }
 
+void block_set_account_invalid(BlockBackend *block, bool account)
+{
+    async_lock(block->context);
+    block->statistics.account_invalid = account;
+    async_unlock(block->context);
+}
+
+void block_set_account_failed(BlockBackend *block, bool account)
+{
+    async_lock(block->context);
+    block->statistics.account_failed = account;
+    async_unlock(block->context);
+}
+
 BlockBackend *block_attach(BlockGraph *graph, const char *id_or_node_name, bool read_only,
                            GError **error)
 {

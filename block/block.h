@@ -122,6 +122,9 @@ void block_disclaim(BlockBackend *block);
 /* Off: each write is durable when it is complete. What the drive's cache= says unless a device sets it. */
 bool block_write_cache(const BlockBackend *block);
 void block_set_write_cache(BlockBackend *block, bool write_cache);
+/* Whether its statistics count requests that cannot be, and the time of those that fail. */
+void block_set_account_invalid(BlockBackend *block, bool account);
+void block_set_account_failed(BlockBackend *block, bool account);
 /* The next backend after `previous` (NULL: the first), or NULL. */
 BlockBackend *block_next(BlockGraph *graph, BlockBackend *previous);
 

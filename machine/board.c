@@ -10,7 +10,9 @@
 #include "base/names.h"
 
 static const NotYet boards_not_yet[] = {
-    { "akita ast1030-evb ast2500-evb ast2600-evb ast2700-evb ast2700a1-evb ast2700fc "
+    { "amd-versal-virt amd-versal2-virt anacapa-bmc ast1040-evb ast1060-evb ast2700a2-evb "
+      "catalina-bmc imx8mm-evk "
+      "akita ast1030-evb ast2500-evb ast2600-evb ast2700-evb ast2700a1-evb ast2700fc "
       "b-l475e-iot01a "
       "bletchley-bmc borzoi bpim2u canon-a1100 cheetah collie connex cubieboard emcraft-sf2 fby35 "
       "fby35-bmc fp5280g2-bmc fuji-bmc g220a-bmc gb200nvl-bmc highbank imx25-pdk imx8mp-evk "
@@ -32,6 +34,20 @@ static const NotYet boards_not_yet[] = {
       "xilinx-zynq-a9 xlnx-versal-virt xlnx-versal2-virt xlnx-zcu102 yosemitev2-bmc z2",
       "use virt" },
     { "microvm nitro xenfv xenpv xenpvh", "use pc" },
+    { "2009 40p A400 B160L C3700 KIT_AURIX_TC277_TRB LX SPARCClassic SPARCbook SS-10 SS-20 SS-4 "
+      "SS-5 SS-600MP Voyager "
+      "amd-microblaze-v-generic amigaone an5206 arduino-* bamboo boston boston-aia clipper "
+      "fuloong2e g3beige gdbsim-* "
+      "k230 kc705 leon3_generic loongson3-virt lx200 lx60 mac99 magnum malta mcf5208evb mega "
+      "mega2560 "
+      "microchip-icicle-kit mipssim ml605 mpc8544ds next-cube niagara opentitan or1k-sim pegasos1 "
+      "pegasos2 "
+      "petalogix-* pica61 powernv powernv1* powernv8 powernv9 ppce500 ppe42_machine pseries "
+      "pseries-* q800 r2d "
+      "s390-ccw-virtio s390-ccw-virtio-* sam460ex shakti_c sifive_e sifive_u sim spike sun4u sun4v "
+      "tricore_testboard "
+      "uno virtex-ml507 xiangshan-kunminghu xlnx-zynqmp-pmu",
+      "its processor is not, either" },
     { 0 },
 };
 

@@ -26,6 +26,11 @@ const NotYet device_types_not_yet[] = {
     { "adlib cs4231a gus", "use sb16" },
     { "usb-wacom-tablet", "use usb-tablet" },
     { "pci-ohci", "use piix3-usb-uhci" },
+    { "virtio-*-ccw vhost-*-ccw zpci s390-* sclp* spapr-* pnv-* ppc-* power*-cpu riscv-* riscv.* sifive* loongarch_* "
+      "mips-* 25csm04 adm1266 aspeed-* aspeed.* axp209_pmu axp221_pmu cfam dm163 fsi.* mock-i3c-target mt35xu02gbba "
+      "pca9535 pca9554 rs5c372 sbsa-gwdt tpm-tis-i2c tpm-spapr vhost-user-scmi vhost-user-scmi-pci w25q02jvm "
+      "x-terminal3270 virtual-css-bridge intel-ntb vfio-* cxl-* pxb* tdx-* sev-* xen-*",
+      NULL },
     { "*-arm-cpu *-x86_64-cpu 160s33b 320s33b 640s33b AMDVI-PCI acpi-erst "
       "adm1272 ads7846 amd-iommu arm-smmuv3 aspeed.i2c.slave at24c-eeprom at25128a-nonjedec "
       "at25256a-nonjedec at25df041a at25df321a at25df641 at25fs010 at25fs040 at26df081a at26df161a "

@@ -17,7 +17,8 @@ static const NotYet object_types_not_yet[] = {
       "filter-replay filter-rewriter monitor-hmp monitor-qmp "
       "igvm-cfg input-barrier input-linux iommufd main-loop memory-backend-epc memory-backend-shm "
       "pr-manager-helper qtest s390-pv-guest secret_keyring sev-guest sev-snp-guest spdm-responder "
-      "tdx-guest thread-context tls-cipher-suites tls-creds-anon vfio-user-server x-remote-object "
+      "tdx-guest pef-guest thread-context tls-cipher-suites tls-creds-anon vfio-user-server "
+      "x-remote-object "
       "x-vfio-user-server" },
     { "rng-egd", "use rng-random or rng-builtin" },
     { 0 },

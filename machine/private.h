@@ -208,6 +208,7 @@ typedef struct {
 
 /* device-not-yet.c */
 extern const NotYet device_types_not_yet[];
+extern const NotYet properties_not_yet[];
 
 void clock_create(Machine *machine);
 void clock_destroy(Machine *machine);

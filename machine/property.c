@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Properties: text to field and back, by kind. */
+#include "machine/private.h"
 #include "machine/property.h"
 
 #include <errno.h>
@@ -397,7 +398,12 @@ bool property_unknown(const Property *const tables[], const char *who, const cha
 {
     g_autoptr(GPtrArray) names = g_ptr_array_new();
     g_autofree char *suggestion = NULL;
+    const NotYet *known = not_yet_find(properties_not_yet, name);
 
+    if (known) {
+        return error_fail(error, KASO_ERROR_UNSUPPORTED,
+                          "%s: not yet: property '%s' is not built; %s", who, name, known->instead);
+    }
     for (; *tables; tables++) {
         for (const Property *property = *tables; property->name; property++) {
             if (property->kind != PROPERTY_NOT_YET) {

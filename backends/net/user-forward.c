@@ -4,6 +4,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include "backends/chardev-open.h"
 #include "backends/lock.h"
@@ -39,6 +42,7 @@ typedef struct {
         struct sockaddr any;
         struct sockaddr_in v4;
         struct sockaddr_in6 v6;
+        struct sockaddr_un local;
     } name;
     socklen_t length;
 } ForwardAddress;
@@ -137,12 +141,81 @@ static bool forward_complete(UserNetdev *user, const char *text, ForwardRule *ru
     return true;
 }
 
+/* Takes "PATH-" or, at the end of a rule that is to go, "PATH" into the address: the last dash ends it. */
+static bool forward_take_path(const char **rest, bool last, ForwardAddress *address)
+{
+    const char *end = last ? *rest + strlen(*rest) : strrchr(*rest, '-');
+    size_t length = end ? (size_t)(end - *rest) : 0;
+
+    if (**rest != '/' || !length || length >= sizeof address->name.local.sun_path) {
+        return false;
+    }
+    address->name.local.sun_family = AF_UNIX;
+    memcpy(address->name.local.sun_path, *rest, length);
+    address->length = sizeof address->name.local;
+    *rest = end + !last;
+    return true;
+}
+
+/* A socket that nobody needs any more is in the way; anything else is not ours to remove. */
+static bool forward_clear_path(const char *path)
+{
+    struct stat st;
+
+    if (lstat(path, &st) < 0) {
+        return true;
+    }
+    if (!S_ISSOCK(st.st_mode)) {
+        errno = EEXIST;
+        return false;
+    }
+    return unlink(path) == 0;
+}
+
+/* unix:PATH-[GUESTADDRESS]:GUESTPORT, of IPv4 in the guest. */
+static bool user_local_forward(UserNetdev *user, const char *text, bool remove, GError **error)
+{
+    ForwardRule rule = { 0 };
+    const char *rest = text + strlen("unix:"), *path = rule.host.name.local.sun_path;
+
+    if (!forward_take_path(&rest, remove, &rule.host) ||
+        (!remove && (!forward_parse_guest_side(rest, &rule) ||
+                     (rule.guest.length && rule.guest.name.any.sa_family != AF_INET)))) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "netdev '%s': host forwarding rule '%s' is not unix:/PATH%s",
+                          user->netdev.id, text,
+                          remove ? "" : "-[GUESTADDRESS]:GUESTPORT, with an address of IPv4");
+    }
+    if (remove) {
+        if (slirp_remove_hostxfwd(user->slirp, &rule.host.name.any, rule.host.length, 0) < 0) {
+            return error_fail(error, KASO_ERROR_NOT_FOUND,
+                              "netdev '%s': there is no host forwarding rule '%s'", user->netdev.id,
+                              text);
+        }
+        unlink(path);
+        return true;
+    }
+    forward_set_family(&rule.guest, AF_INET);
+    forward_set_port(&rule.guest, rule.guest_port);
+    if (!forward_clear_path(path) ||
+        slirp_add_hostxfwd(user->slirp, &rule.host.name.any, rule.host.length, &rule.guest.name.any,
+                           rule.guest.length, 0) < 0) {
+        return error_fail_errno(error, errno, "netdev '%s': cannot listen on the socket '%s'",
+                                user->netdev.id, path);
+    }
+    g_main_context_wakeup(NULL);
+    return true;
+}
+
 bool user_host_forward(UserNetdev *user, const char *text, bool remove, GError **error)
 {
     ForwardRule rule = { 0 };
     const char *rest = text;
     int flags;
 
+    if (g_str_has_prefix(text, "unix:")) {
+        return user_local_forward(user, text, remove, error);
+    }
     if (!forward_parse_host_side(&rest, remove, &rule) ||
         (!remove && !forward_parse_guest_side(rest, &rule))) {
         return error_fail(error, KASO_ERROR_INVALID,

@@ -384,7 +384,8 @@ static const Property user_properties[] = {
     USER_PROPERTY("tftp-server-name", STRING, tftp_server_name, "name of another TFTP server"),
     USER_PROPERTY("bootfile", STRING, bootfile, "file to boot, by DHCP"),
     USER_PROPERTY("hostfwd", STRING, hostfwd,
-                  "[tcp|udp]:[HOST]:PORT-[GUEST]:PORT, IPv6 addresses in brackets; may be repeated",
+                  "[tcp|udp]:[HOST]:PORT-[GUEST]:PORT, IPv6 addresses in brackets, or "
+                  "unix:/PATH-[GUEST]:PORT; may be repeated",
                   .repeats = true),
     USER_PROPERTY("guestfwd", STRING, guestfwd,
                   "[tcp]:SERVER:PORT-CHARDEV or -cmd:COMMAND; may be repeated", .repeats = true),

@@ -19,6 +19,17 @@ static void tell_resized(void *opaque)
     disk->resized(disk->device);
 }
 
+/* What the drive was told stays where the device was not. */
+static void count_requests(Disk *disk)
+{
+    if (disk->account_invalid != ON_OFF_AUTO_AUTO) {
+        block_set_account_invalid(disk->drive, disk->account_invalid == ON_OFF_AUTO_ON);
+    }
+    if (disk->account_failed != ON_OFF_AUTO_AUTO) {
+        block_set_account_failed(disk->drive, disk->account_failed == ON_OFF_AUTO_ON);
+    }
+}
+
 bool disk_claim(Disk *disk, Device *device, bool read_only, GError **error)
 {
     g_autofree char *path = NULL;
@@ -42,6 +53,9 @@ bool disk_claim(Disk *disk, Device *device, bool read_only, GError **error)
     disk->claimed = block_claim(disk->drive, path, disk->share_rw, error);
     if (disk->claimed && disk->write_cache != ON_OFF_AUTO_AUTO) {
         block_set_write_cache(disk->drive, disk->write_cache == ON_OFF_AUTO_ON);
+    }
+    if (disk->claimed) {
+        count_requests(disk);
     }
     if (disk->claimed && disk->resized) {
         block_on_resize(disk->drive, tell_resized, disk);

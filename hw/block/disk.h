@@ -25,7 +25,7 @@ typedef struct {
     uint32_t cyls, heads, secs;
     uint32_t lcyls, lheads, lsecs; /* what the firmware shall tell its callers; 0: as it likes */
     int32_t bootindex;
-    int werror, rerror, write_cache;
+    int werror, rerror, write_cache, account_invalid, account_failed;
     bool share_rw;
 } Disk;
 
@@ -50,6 +50,10 @@ extern const char *const disk_policy_names[];
       "smallest discard, bytes; 4294967295: as the drive has it; 0: no discard", "4294967295" },   \
     { "write-cache", PROPERTY_ON_OFF_AUTO, DISK_FIELD(Instance, disk, write_cache),                \
       "off: each write is durable; auto: as the drive's cache=", "auto" },                         \
+    { "account-invalid", PROPERTY_ON_OFF_AUTO, DISK_FIELD(Instance, disk, account_invalid),        \
+      "statistics count requests that cannot be; auto: as the drive says", "auto" },               \
+    { "account-failed", PROPERTY_ON_OFF_AUTO, DISK_FIELD(Instance, disk, account_failed),          \
+      "statistics count the time of requests that fail; auto: as the drive says", "auto" },        \
     { "share-rw", PROPERTY_BOOL, DISK_FIELD(Instance, disk, share_rw),                             \
       "others (devices, exports) may write to the image", "off" }
 #define DISK_ERROR_PROPERTIES(Instance, disk)                                                      \

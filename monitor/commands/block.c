@@ -94,6 +94,13 @@ static GArray *list_drives(Machine *machine)
     return list;
 }
 
+static void make_flat(json_t *arguments, json_t *inserted)
+{
+    if (monitor_get_bool(arguments, "flat")) {
+        json_object_del(json_object_get(inserted, "image"), "backing-image");
+    }
+}
+
 static json_t *block_run(Monitor *monitor, json_t *arguments, GError **error)
 {
     GArray *drives = list_drives(monitor_machine(monitor));
@@ -116,6 +123,7 @@ static json_t *block_run(Monitor *monitor, json_t *arguments, GError **error)
             monitor_put(entry, "io-status", json_string(block_io_status(listed->drive)));
         }
         if (inserted) {
+            make_flat(arguments, inserted);
             monitor_put(entry, "inserted", inserted);
         }
         if (only && strcmp(only, block_id(listed->drive)) &&
@@ -195,6 +203,7 @@ static void print_drive(json_t *entry, GString *out)
 
 static const MonitorArgument block_arguments[] = {
     { "device", ARGUMENT_STRING, true, "only this drive", .complete = monitor_complete_drives },
+    { "flat", ARGUMENT_BOOL, true, "without the images below" },
     { NULL },
 };
 
@@ -421,9 +430,7 @@ static json_t *named_nodes_run(Monitor *monitor, json_t *arguments, GError **err
 
     json_array_foreach(list, i, entry)
     {
-        if (monitor_get_bool(arguments, "flat")) {
-            json_object_del(json_object_get(entry, "image"), "backing-image");
-        }
+        make_flat(arguments, entry);
     }
     return list;
 }

@@ -19,7 +19,6 @@ static const MonitorArgument not_yet_arguments[] = {
     };                                                                                             \
     MONITOR_COMMAND(symbol)
 
-NOT_YET("cancel-vcpu-dirty-limit", "cancel_vcpu_dirty_limit");
 NOT_YET("client_migrate_info", "client_migrate_info");
 NOT_YET("cxl-add-dynamic-capacity", NULL);
 NOT_YET("cxl-inject-correctable-error", NULL);
@@ -41,7 +40,6 @@ NOT_YET("query-colo-status", NULL);
 NOT_YET("query-cpu-model-baseline", NULL);
 NOT_YET("query-cpu-model-comparison", NULL);
 NOT_YET("query-cryptodev", "info cryptodev");
-NOT_YET("query-firmware-log", "info firmware-log");
 NOT_YET("query-hv-balloon-status-report", NULL);
 NOT_YET("query-rocker-of-dpa-flows", "info rocker-of-dpa-flows");
 NOT_YET("query-rocker-of-dpa-groups", "info rocker-of-dpa-groups");
@@ -55,7 +53,6 @@ NOT_YET("query-sev", "info sev");
 NOT_YET("query-sgx-capabilities", NULL);
 NOT_YET("query-sgx", "info sgx");
 NOT_YET("query-spice", "info spice");
-NOT_YET("query-vcpu-dirty-limit", "info vcpu_dirty_limit");
 NOT_YET("query-xen-replication-status", NULL);
 NOT_YET("replay-break", "replay_break");
 NOT_YET("replay-delete-break", "replay_delete_break");
@@ -63,7 +60,6 @@ NOT_YET("replay-seek", "replay_seek");
 NOT_YET("request-ebpf", NULL);
 NOT_YET("set-cpu-topology", NULL);
 NOT_YET("set-numa-node", NULL);
-NOT_YET("set-vcpu-dirty-limit", "set_vcpu_dirty_limit");
 NOT_YET("sev-inject-launch-secret", NULL);
 NOT_YET(NULL, "sync-profile");
 NOT_YET(NULL, "info sync-profile");

@@ -69,6 +69,7 @@ static json_t *describe(Monitor *monitor, const OptionInfo *info)
     json_t *object = json_object(), *parameters = json_array();
 
     append_from_help(parameters, info->arguments);
+    append_from_help(parameters, info->more);
     if (!strcmp(info->group, "machine") && board) {
         append_properties(parameters, board->properties);
     }

@@ -266,6 +266,8 @@ const MonitorType monitor_types[] = {
     { "BlockdevChild", "child str, node-name str" },
     { "BlockDirtyInfo",
       "name? str, count int, granularity int, recording bool, busy bool, persistent bool, inconsistent? bool" },
+    { "DirtyLimitInfo", "cpu-index int, limit-rate int, current-rate int" },
+    { "FirmwareLog", "version? str, log str" },
     { "YankInstance", "type YankInstanceType", NULL, "type: block-node=YankInstanceBlockNode chardev=YankInstanceChardev" },
     { "YankInstanceType", NULL, "block-node chardev migration" },
     { "YankInstanceBlockNode", "node-name str" },

@@ -364,6 +364,7 @@ static const Property properties[] = {
     NOT_YET("sme_fa64", "scalable matrices"),
     SME_LENGTHS(NOT_YET_SME)
     NOT_YET("lpa2", "52-bit addresses with pages of 4 and 16 KiB"),
+    NOT_YET("mte", "memory tagging"),
     NOT_YET("x-rme", "the realm management extension"),
     NOT_YET("x-rme-l0gptsz", "the realm management extension"),
     NOT_YET("x-l0gptsz", "the realm management extension"),

@@ -70,7 +70,7 @@ def drives():
               "-object", "throttle-group,id=tg,limits.iops-total=100",
               "-blockdev", "driver=null-co,size=1M,node-name=n0",
               "-blockdev", "driver=throttle,node-name=t0,throttle-group=tg,file=n0",
-              "-device", "virtio-blk-pci,drive=t0,id=disk", machine="virt") as kaso:
+              "-device", "virtio-blk-pci,drive=t0,id=disk,account-failed=off", machine="virt") as kaso:
         qmp = Qmp(kaso.connect("qmp"))
         d0, disk = qmp.command("query-block")
         assert d0["device"] == "d0" and d0["inserted"]["group"] == "g", d0
@@ -81,6 +81,7 @@ def drives():
         assert [s["device"] for s in stats] == ["d0", ""], stats
         assert stats[1]["parent"]["node-name"] == "n0"
         assert stats[1]["stats"]["timed_stats"] == []
+        assert [(s["stats"]["account_invalid"], s["stats"]["account_failed"]) for s in stats] == [(True, True), (True, False)], stats
         timed = stats[0]["stats"]["timed_stats"]
         assert [t["interval_length"] for t in timed] == [2, 60]
         assert set(timed[0]) == {"interval_length"} | {

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """HMP over a socket and over standard input, on the virt board held at its first instruction."""
 
+import base64
 import re
 import struct
 import subprocess
@@ -8,7 +9,7 @@ import tempfile
 import time
 import zlib
 
-from harness import Hmp, Kaso
+from harness import Hmp, Kaso, Qmp
 
 
 def trace_events(hmp):
@@ -91,6 +92,9 @@ def commands():
         trace_events(hmp)
         assert re.search(r"mach-virt.ram +4 KiB  0x[0-9a-f]{16} 0x", hmp.command("info ramblock"))
         assert hmp.command("info accel") == hmp.command("info jit")
+        assert "not found" in hmp.command("info firmware-log")
+        assert hmp.command("info vcpu_dirty_limit") == "Dirty page limit not enabled!\n"
+        assert "dirty-ring-size" in hmp.command("set_vcpu_dirty_limit 10") and hmp.command("cancel_vcpu_dirty_limit") == ""
         history = hmp.command("info history").splitlines()
         assert history[0] == "0: 'info status'" and history[-1].endswith(": 'info history'"), history
         assert hmp.command("info memory-devices") == ""
@@ -136,6 +140,24 @@ def picture(path):
     rows = zlib.decompress(packed)
     step = 1 + 3 * width
     return width, height, b"".join(rows[i * step + 1:(i + 1) * step] for i in range(height))
+
+
+def firmware_log():
+    """The ring of messages that EDK2 keeps in memory, from its oldest byte on."""
+    head = b"ovmfmdg1ovmfmdg2" + struct.pack("<6Q", 192, 64, 0, 60, 8, 1) + b"edk2-test".ljust(128, b"\0")
+    ring = b"are\nbye\n" + bytes(52) + b"we h"
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(head + ring)
+        file.flush()
+        with Kaso("-monitor", "unix:@/hmp,server=on,wait=off", "-qmp", "unix:@/qmp,server=on,wait=off",
+                  "-device", "loader,file=%s,addr=0x43210000,force-raw=on" % file.name, machine="virt") as kaso:
+            hmp, qmp = Hmp(kaso.connect("hmp")), Qmp(kaso.connect("qmp"))
+            assert hmp.command("info firmware-log") == "[ firmware version: edk2-test ]\nwe hare\nbye\n", hmp.command("info firmware-log")
+            answer = qmp.command("query-firmware-log", max_size=4)
+            assert answer == {"version": "edk2-test", "log": base64.b64encode(b"bye\n").decode()}, answer
+            assert "max-size" in qmp.failure("query-firmware-log", max_size=0)["desc"]
+            qmp.command("quit")
+            kaso.finish()
 
 
 def screen():
@@ -215,6 +237,7 @@ def cpu_ticks(kaso):
 
 commands()
 locked()
+firmware_log()
 screen()
 drives()
 scripted()

@@ -162,6 +162,8 @@ def managers():
         assert groups["smp-opts"]["cores"] == "number" and groups["machine"]["hpet"] == "boolean" and "icount" not in groups
         assert groups["sandbox"]["elevateprivileges"] == "string"
         assert groups["boot-opts"]["strict"] == "boolean" and groups["drive"]["file"] == "string" and groups["memory"]["size"] == "size"
+        assert groups["drive"]["throttling.bps-total-max"] == "number" and groups["drive"]["cache.direct"] == "boolean", groups["drive"]
+        assert "tls-creds" in groups["vnc"] and "memory-backend" in groups["machine"] and "guest" in groups["name"], groups
         assert "invalid option name" in qmp.failure("query-command-line-options", option="nothing")["desc"]
         memory = {m["id"]: (m["size"], m["share"]) for m in qmp.command("query-memdev")}
         assert memory == {"extra": (1 << 20, True), "pc.ram": (128 << 20, False)}, memory

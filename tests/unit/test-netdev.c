@@ -212,6 +212,39 @@ static void test_host_forward(void)
     nic_free(nic);
 }
 
+/* A socket file of before is replaced; one that the rule made goes with it. */
+static void test_host_forward_local(void)
+{
+    Machine *machine = new_machine();
+    g_autofree char *folder = g_dir_make_tmp("kaso-XXXXXX", NULL);
+    g_autofree char *path = g_strdup_printf("%s/a-b", folder);
+    g_autofree char *rule = g_strdup_printf("unix:%s", path);
+    g_autofree char *text = g_strdup_printf("user,id=n,hostfwd=%s-:22", rule);
+    struct sockaddr_un name = { .sun_family = AF_UNIX };
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0), old = socket(AF_UNIX, SOCK_STREAM, 0);
+    GError *error = NULL;
+    Netdev *netdev;
+    Nic *nic;
+
+    g_strlcpy(name.sun_path, path, sizeof name.sun_path);
+    g_assert_cmpint(bind(old, (struct sockaddr *)&name, sizeof name), ==, 0);
+    close(old);
+    netdev = open_netdev(machine, text);
+    nic = nic_new(netdev);
+    g_assert_cmpint(connect(fd, (struct sockaddr *)&name, sizeof name), ==, 0);
+    g_assert_nonnull(wait_for_frame(machine, nic, is_arp_or_syn));
+    close(fd);
+    g_assert_true(netdev->type->host_forward(netdev, rule, true, &error));
+    g_assert_no_error(error);
+    g_assert_false(g_file_test(path, G_FILE_TEST_EXISTS));
+    g_assert_false(netdev->type->host_forward(netdev, rule, true, NULL));
+    netdev_detach(netdev);
+    machine_unlock(machine);
+    machine_free(machine);
+    nic_free(nic);
+    rmdir(folder);
+}
+
 /* A neighbour solicitation (RFC 4861, 4.3): slirp asks for the guest's hardware address. */
 static bool is_solicitation(const uint8_t *frame, size_t size)
 {
@@ -283,6 +316,13 @@ static void test_rules(void)
         { "hostfwd=tcp:[::1]:1-[fec0::5]:", "IPv6 address stands in brackets" },
         { "hostfwd=sctp:[::1]:1-:22", "is not" },
         { "hostfwd=[::1]:1-:22", "is not" },
+        { "hostfwd=unix:", "is not unix:/PATH-" },
+        { "hostfwd=unix:x-:22", "is not unix:/PATH-" },
+        { "hostfwd=unix:/x:22", "is not unix:/PATH-" },
+        { "hostfwd=unix:/x-:", "is not unix:/PATH-" },
+        { "hostfwd=unix:/x-[fec0::15]:22", "is not unix:/PATH-" },
+        { "hostfwd=unix:/nonexistent/x-:22", "cannot listen on the socket '/nonexistent/x'" },
+        { "hostfwd=unix:/dev/null-:22", "File exists" },
         { "guestfwd=tcp:[fec0::9]:80-cmd:cat", "only IPv4" },
         { "guestfwd=tcp::80-cmd:cat", "is not" },
         { "guestfwd=tcp:[fec0::9:80-cmd:cat", "is not" },
@@ -618,6 +658,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/user/dhcp", test_dhcp);
     g_test_add_func("/user/host-forward", test_host_forward);
+    g_test_add_func("/user/host-forward-local", test_host_forward_local);
     g_test_add_func("/user/rules", test_rules);
     g_test_add_data_func("/socket/stream", "127.0.0.1", test_socket_stream);
     g_test_add_data_func("/socket/udp", "127.0.0.1", test_socket_udp);
