@@ -103,6 +103,7 @@ static uint64_t control_mode(const X86Cpu *cpu)
            if_set(cpu->cr4 & CR4_VME, X86_MODE_VME) | if_set(cpu->cr4 & CR4_PVI, X86_MODE_PVI) |
            if_set(cpu->smm, X86_MODE_SMM) |
            if_set((cpu->mxcsr & 0x1f80) != 0x1f80, X86_MODE_SSE_TRAPS) |
+           if_set(cpu->mxcsr & MXCSR_MM, X86_MODE_MISALIGNED) |
            if_set((cpu->x87.control & 0x3f) != 0x3f, X86_MODE_X87_TRAPS);
 }
 

@@ -48,6 +48,9 @@ void x86_fpu_reset(X86Cpu *cpu);
 /* MXCSR with the sticky flags of what has been computed. */
 uint32_t x86_get_mxcsr(X86Cpu *cpu);
 void x86_set_mxcsr(X86Cpu *cpu, uint32_t value);
+enum { MXCSR_MM = 1 << 17 };
+/* The bits that MXCSR has. */
+uint32_t x86_mxcsr_mask(const X86Cpu *cpu);
 /* For who asks what a computation raises: the flags so far are kept apart (X86Cpu.mxcsr) until MXCSR is set; those since then are dropped. */
 void x86_hold_mxcsr_flags(X86Cpu *cpu);
 void x86_drop_mxcsr_flags(X86Cpu *cpu);

@@ -83,6 +83,7 @@ enum {
 #define X86_MODE_INSTRUCTION_BREAKS X86_MODE(31) /* DR7 has an enabled instruction breakpoint */
 #define X86_MODE_CODE_ODD X86_MODE(32)      /* near the end of CS's limit: each instruction is checked */
 #define X86_MODE_X87_TRAPS X86_MODE(34)     /* the x87's control word masks not all exceptions */
+#define X86_MODE_MISALIGNED X86_MODE(36)    /* MXCSR.MM: operands of 16 bytes may lie anywhere */
 #define X86_MODE_RECORDS X86_MODE(35)       /* DebugCtl.LBR: one instruction a unit; branches are recorded */
 #define X86_MODE_SVM_GUEST X86_MODE(33)     /* between VMRUN and #VMEXIT: instructions may be intercepted */
 

@@ -47,6 +47,11 @@ uint32_t x86_get_mxcsr(X86Cpu *cpu)
     return cpu->mxcsr | x86_mxcsr_flags(tcg_get_fp_control(&cpu->tcg).exceptions);
 }
 
+uint32_t x86_mxcsr_mask(const X86Cpu *cpu)
+{
+    return 0xffff | (x86_has(cpu, X86_FEATURE_MISALIGNSSE) ? MXCSR_MM : 0);
+}
+
 void x86_set_mxcsr(X86Cpu *cpu, uint32_t value)
 {
     cpu->mxcsr = value & ~(uint32_t)MXCSR_FLAGS;

@@ -28,7 +28,8 @@ const uint32_t x86_supported_features[X86_FEATURE_WORDS] = {
     [X86_WORD_8000_0001_EDX] = F(, SYSCALL) | F(, NX) | F(, MMXEXT) | F(, FXSR_OPT) | F(, PDPE1GB) |
                                F(, RDTSCP) | F(, LM) | F(, 3DNOWEXT) | F(, 3DNOW),
     [X86_WORD_8000_0001_ECX] = F(, LAHF_LM) | F(, SVM) | F(, ABM) | F(, CR8LEGACY) |
-                               F(, 3DNOWPREFETCH) | F(, OSVW) | F(, SSE4A) | F(, TOPOEXT),
+                               F(, MISALIGNSSE) | F(, 3DNOWPREFETCH) | F(, OSVW) | F(, SSE4A) |
+                               F(, TOPOEXT),
     [X86_WORD_8000_0008_EBX] = F(, CLZERO) | F(, XSAVEERPTR) | F(, WBNOINVD),
     [X86_WORD_8000_000A_EDX] = F(, NPT) | F(, LBRV) | F(, NRIP_SAVE) | F(, VMCB_CLEAN) |
                                F(, FLUSHBYASID) | F(, DECODEASSISTS) | F(, VGIF) |

@@ -15,7 +15,7 @@ static const RegisterField eflags[] = {
 static const RegisterField mxcsr[] = {
     BIT_AT("IE", 0), BIT_AT("DE", 1), BIT_AT("ZE", 2), BIT_AT("OE", 3), BIT_AT("UE", 4),
     BIT_AT("PE", 5), BIT_AT("DAZ", 6), BIT_AT("IM", 7), BIT_AT("DM", 8), BIT_AT("ZM", 9),
-    BIT_AT("OM", 10), BIT_AT("UM", 11), BIT_AT("PM", 12), { "RC", 13, 14 }, BIT_AT("FZ", 15), { NULL },
+    BIT_AT("OM", 10), BIT_AT("UM", 11), BIT_AT("PM", 12), { "RC", 13, 14 }, BIT_AT("FZ", 15), BIT_AT("MM", 17), { NULL },
 };
 
 static const RegisterField cr0[] = {

@@ -170,7 +170,9 @@ static void get_mxcsr(Vcpu *vcpu, const TargetRegister *reg, void *value)
 
 static void set_mxcsr(Vcpu *vcpu, const TargetRegister *reg, const void *value)
 {
-    x86_set_mxcsr(x86_cpu(vcpu), load_le32(value) & 0xffff);
+    X86Cpu *cpu = x86_cpu(vcpu);
+
+    x86_set_mxcsr(cpu, load_le32(value) & x86_mxcsr_mask(cpu));
 }
 
 /* Through the tables of MSRs and of what the local APIC has; absent ones read as zero. */

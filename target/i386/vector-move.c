@@ -291,7 +291,7 @@ static void convert_mmx(X86Translator *t, const X86Simd *row, bool keep_upper)
     if (x86_vector_refused(t)) {
         return;
     }
-    source = x86_read_vector(t, 1, 0, true);
+    source = x86_read_vector(t, 1, 0, !(t->mode & X86_MODE_MISALIGNED));
     if (from->bytes == 8) {
         source = zero_extend(t, 8, source);
     }
@@ -402,9 +402,14 @@ void x86_maskmov(X86Translator *t)
 
 /* MXCSR. */
 
-enum { MXCSR_FLAGS = 0x3f, MXCSR_DEFINED = 0xffff };
+enum { MXCSR_FLAGS = 0x3f };
 
-/* While the guest masks all exceptions, the host's MXCSR is its own. */
+/* While the guest masks all exceptions, and has no bits that hosts may lack, the host's MXCSR is its own. */
+static bool has_host_mxcsr(const X86Translator *t)
+{
+    return !(t->mode & (X86_MODE_SSE_TRAPS | X86_MODE_MISALIGNED));
+}
+
 static const IrHostCode host_stmxcsr = { .form = IR_HOST_STMXCSR };
 static const IrHostCode host_ldmxcsr = { .form = IR_HOST_LDMXCSR };
 
@@ -422,8 +427,7 @@ TCG_HELPER(call_stmxcsr_host);
 
 static IrRef get_mxcsr(X86Translator *t)
 {
-    return x86_call(t, t->mode & X86_MODE_SSE_TRAPS ? &call_stmxcsr : &call_stmxcsr_host, 0, 0, 0,
-                    0);
+    return x86_call(t, has_host_mxcsr(t) ? &call_stmxcsr_host : &call_stmxcsr, 0, 0, 0, 0);
 }
 
 static void helper_ldmxcsr_flags(TcgState *env, uint32_t value)
@@ -442,7 +446,7 @@ static void helper_ldmxcsr(TcgState *env, uint32_t value)
 {
     X86Cpu *cpu = x86_cpu_of_env(env);
 
-    if (value & ~(uint32_t)MXCSR_DEFINED) {
+    if (value & ~x86_mxcsr_mask(cpu)) {
         x86_fault(cpu, X86_GP, 0);
     }
     x86_set_mxcsr(cpu, value);
@@ -455,7 +459,7 @@ static void load_mxcsr(X86Translator *t, IrRef value)
     IrUnit *unit = t->unit;
     IrRef old, change, flags;
 
-    if (!(t->mode & X86_MODE_SSE_TRAPS)) {
+    if (has_host_mxcsr(t)) {
         old = get_mxcsr(t);
         change = ir_op2(unit, IR_OP_xor, IR_I32, old, value);
         flags = ir_op2i(unit, IR_OP_and, IR_I32, change, MXCSR_FLAGS);

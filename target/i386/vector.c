@@ -476,7 +476,8 @@ static IrRef upper_source(X86Translator *t, const X86Operand *o, IrRef low)
 
 static void read_sources(X86Translator *t, VectorInsn *v, unsigned halves)
 {
-    bool aligned = !t->insn.vex && !(v->row->flags & X86_VECTOR_UNALIGNED);
+    bool aligned =
+        !t->insn.vex && !(v->row->flags & X86_VECTOR_UNALIGNED) && !(t->mode & X86_MODE_MISALIGNED);
 
     for (unsigned k = 0; k < v->count; k++) {
         unsigned n = v->first + k;

@@ -37,7 +37,6 @@ enum {
     FXSAVE_ALIGNMENT = 16,
     XSAVE_ALIGNMENT = 64,
     MXCSR_INITIAL = 0x1f80,
-    MXCSR_MASK = 0xffff,
     X87_INITIAL_CONTROL = 0x37f,
     PKRU_PLACE = 0xa80, /* in the standard form */
 };
@@ -137,7 +136,7 @@ static void gather(X86Cpu *cpu, uint32_t what, Area *area)
     area->fip = what & WIDE ? x->fip : (uint32_t)x->fip | (uint64_t)x->cs << 32;
     area->fdp = what & WIDE ? x->fdp : (uint32_t)x->fdp | (uint64_t)x->ds << 32;
     area->mxcsr = x86_get_mxcsr(cpu);
-    area->mxcsr_mask = MXCSR_MASK;
+    area->mxcsr_mask = x86_mxcsr_mask(cpu);
     for (unsigned i = 0; i < 8; i++) {
         area->st[i].significand = x87_st(cpu, i)->significand;
         area->st[i].sign_exponent = x87_st(cpu, i)->sign_exponent;
@@ -334,7 +333,7 @@ void x86_set_xsave(X86Cpu *cpu, const uint8_t *bytes, size_t size)
     put_x87(cpu, LONG_MODE | WIDE, &area);
     put_vectors(cpu, LONG_MODE, 0, area.xmm);
     put_vectors(cpu, LONG_MODE, 1, area.ymm_high);
-    put_mxcsr(cpu, area.mxcsr & MXCSR_MASK);
+    put_mxcsr(cpu, area.mxcsr & x86_mxcsr_mask(cpu));
 }
 
 static void check_alignment(X86Cpu *cpu, uint64_t address, unsigned alignment)
@@ -346,7 +345,7 @@ static void check_alignment(X86Cpu *cpu, uint64_t address, unsigned alignment)
 
 static void check_mxcsr(X86Cpu *cpu, uint32_t value)
 {
-    if (value & ~(uint32_t)MXCSR_MASK) {
+    if (value & ~x86_mxcsr_mask(cpu)) {
         x86_fault(cpu, X86_GP, 0);
     }
 }

@@ -379,6 +379,55 @@ static void test_fast_fxsave(void)
     }
 }
 
+/* MXCSR.MM: operands may lie anywhere, but for those of instructions that are about alignment. */
+static void test_misaligned(void)
+{
+    static const struct {
+        const char *cpu;
+        uint32_t mxcsr;
+        uint8_t code[4];
+        X86Vector vector;
+    } cases[] = {
+        { "EPYC", 0x1f80, { 0x0f, 0x58, 0x03, 0x90 }, X86_GP }, /* addps xmm0, [rbx] */
+        { "EPYC", 0x21f80, { 0x0f, 0x58, 0x03, 0x90 }, X86_UD },
+        { "EPYC", 0x21f80, { 0x66, 0x0f, 0xfe, 0x03 }, X86_UD }, /* paddd xmm0, [rbx] */
+        { "EPYC", 0x21f80, { 0x66, 0x0f, 0x2d, 0x03 }, X86_UD }, /* cvtpd2pi mm0, [rbx] */
+        { "EPYC", 0x21f80, { 0x0f, 0x28, 0x03, 0x90 }, X86_GP }, /* movaps xmm0, [rbx] */
+        { "EPYC", 0x21f80, { 0x0f, 0x2b, 0x03, 0x90 }, X86_GP }, /* movntps [rbx], xmm0 */
+        { "EPYC",
+          0x20f80,
+          { 0x0f, 0x58, 0x03, 0x90 },
+          X86_UD }, /* with an exception that is not masked */
+        { "Haswell", 0x21f80, { 0x0f, 0x58, 0x03, 0x90 }, X86_DE }, /* LDMXCSR refuses it */
+    };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+        const uint8_t load[] = {
+            0x0f, 0xae, 0x16, 0x0f, 0xae, 0x1f
+        }; /* ldmxcsr [rsi]; stmxcsr [rdi] */
+        X86Rig rig;
+
+        prepare(&rig, cases[i].cpu);
+        rig.cpu->gpr[X86_RSI] = FIRST;
+        rig.cpu->gpr[X86_RDI] = FIRST + 4;
+        rig.cpu->gpr[X86_RBX] = RESULTS + 4;
+        store_le32(rig.ram + FIRST, cases[i].mxcsr);
+        memcpy(rig.ram + CODE, load, sizeof load);
+        memcpy(rig.ram + CODE + sizeof load, cases[i].code, 4);
+        memcpy(rig.ram + CODE + sizeof load + 4, (uint8_t[]){ 0x0f, 0x0b }, 2);
+        x86_rig_run(&rig, CODE);
+        g_test_message("case %u", i);
+        if (cases[i].vector == X86_DE) {
+            g_assert_cmphex(rig.end_value, ==, X86_GP);
+            g_assert_cmphex(load_le64(x86_rig_frame(&rig, CATCHER) + 8), ==, CODE);
+        } else {
+            g_assert_cmphex(rig.end_value, ==, cases[i].vector);
+            g_assert_cmphex(load_le32(rig.ram + FIRST + 4), ==, cases[i].mxcsr);
+        }
+        x86_rig_close(&rig);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -387,5 +436,6 @@ int main(int argc, char **argv)
     g_test_add_func("/3dnow-x86/reciprocals", test_reciprocals);
     g_test_add_func("/3dnow-x86/models", test_models);
     g_test_add_func("/3dnow-x86/fast-fxsave", test_fast_fxsave);
+    g_test_add_func("/3dnow-x86/misaligned", test_misaligned);
     return g_test_run();
 }
