@@ -417,8 +417,24 @@ bool x86_instruction_breaks(const X86Cpu *cpu)
     return false;
 }
 
+static bool watches_data(const X86Cpu *cpu)
+{
+    enum { EXECUTION = 0, PORTS = 2 };
+
+    for (unsigned i = 0; i < 4; i++) {
+        unsigned kind = cpu->dr[7] >> (16 + 4 * i) & 3;
+
+        if ((cpu->dr[7] >> (2 * i) & 3) && kind != EXECUTION && kind != PORTS) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void x86_set_dr(X86Cpu *cpu, unsigned n, uint64_t value)
 {
+    uint64_t before = cpu->dr[n];
+
     if (n >= 6) {
         if (value >> 32) {
             x86_fault(cpu, X86_GP, 0);
@@ -427,7 +443,7 @@ void x86_set_dr(X86Cpu *cpu, unsigned n, uint64_t value)
     }
     /* Addresses need not be canonical (SDM 3, 18.2.6). */
     cpu->dr[n] = value;
-    if (n != 6) {
+    if (n != 6 && value != before && watches_data(cpu)) {
         /* Watched pages must miss. */
         x86_flush_translations(cpu, true);
     }
