@@ -329,7 +329,7 @@ static bool is_reserved(const Walk *w, uint64_t entry, unsigned level, bool leaf
     if (level >= 4 || (level == 3 && !leaf && !x86_has(cpu, X86_FEATURE_PDPE1GB))) {
         reserved |= PTE_PS;
     }
-    if (level >= 3 && !leaf && x86_vendor_is_amd(cpu)) {
+    if (level >= 3 && !leaf && entry & PTE_G && x86_vendor_is_amd(cpu)) {
         /* Others ignore it where no page is. */
         reserved |= PTE_G;
     }
