@@ -9,6 +9,16 @@
 #include <stdlib.h>
 #include <zlib.h>
 
+#include "base/library.h"
+
+#define BZIP2_FUNCTIONS(F) F(BZ2_bzBuffToBuffDecompress)
+
+static struct {
+    BZIP2_FUNCTIONS(LIBRARY_MEMBER)
+} bzip2;
+
+LIBRARY_FILLS(bzip2, BZIP2_FUNCTIONS, "libbz2.so.1.0", "libbz2-1.0");
+
 enum {
     TRAILER_SIZE = 512,
     XML_OFFSET = 216,
@@ -73,6 +83,9 @@ static bool add_chunk(Dmg *dmg, const uint8_t *entry, uint64_t first_sector, GEr
                           "dmg chunk of %" G_GUINT64_FORMAT " sectors at %" G_GUINT64_FORMAT
                           " is too large",
                           count, sector);
+    }
+    if (chunk.type == CHUNK_BZIP2 && !library_want(&bzip2_library, error)) {
+        return false;
     }
     chunk.start = sector * 512;
     chunk.end = (sector + count) * 512;
@@ -222,8 +235,8 @@ static int inflate_worker(void *opaque)
     bool done;
 
     if (chunk->type == CHUNK_BZIP2) {
-        done = BZ2_bzBuffToBuffDecompress((char *)call->out, &bz_size, (char *)call->in,
-                                          (unsigned)chunk->host_size, 0, 0) == BZ_OK &&
+        done = bzip2.BZ2_bzBuffToBuffDecompress((char *)call->out, &bz_size, (char *)call->in,
+                                                (unsigned)chunk->host_size, 0, 0) == BZ_OK &&
                bz_size == chunk->end - chunk->start;
     } else {
         done = uncompress(call->out, &size, call->in, chunk->host_size) == Z_OK &&

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 
-ON_DEMAND = "capstone curl gnutls jpeg pam sasl2 xkbcommon SDL2 asound pulse pipewire"
+ON_DEMAND = "bz2 capstone curl gnutls jpeg pam sasl2 xkbcommon SDL2 asound pulse pipewire"
 
 if not shutil.which("readelf"):
     print("skipped: readelf is not there (Debian's binutils)")
