@@ -2,6 +2,7 @@
 /* The PIC, local APICs and the I/O APIC, wired as on a PC. */
 #include <string.h>
 
+#include "hw/irq/apic.h"
 #include "tests/device/pc-rig.h"
 
 enum { MASTER = 0x20, SLAVE = 0xa0, ELCR = 0x4d0, BASE_1 = 0x30, BASE_2 = 0x38 };
@@ -673,6 +674,9 @@ static void test_apic_base(void)
     device_reset_tree(c.apic[1]);
     g_assert_cmphex(cpu_read(&c, 1, PC_APIC_ADDRESS + 0x30), ==, VERSION);
     g_assert_cmphex(cpu_read(&c, 1, RAM + 0x30), ==, 0x12345678);
+    container_of(c.apic[1], Apic, device)->base = RAM | 0x800;
+    c.apic[1]->type->state_loaded(c.apic[1]);
+    g_assert_cmphex(cpu_read(&c, 1, RAM + 0x30), ==, VERSION);
     pc_rig_close(&c.rig);
 }
 
