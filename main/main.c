@@ -173,10 +173,11 @@ int main(int argc, char **argv)
     } else {
         status = run(setup);
     }
-    process_end_signals(setup);
+    process_signals_ending(setup);
     if (setup->machine) {
         machine_free(setup->machine);
     }
+    process_end_signals(setup);
     process_remove_pid_file(setup);
     setup_free(setup);
     return status;

@@ -214,7 +214,7 @@ static void fill_signals(sigset_t *set)
     sigaddset(set, SIGHUP);
 }
 
-enum { PATIENCE_US = 1000 * 1000, KNOCK_MS = 100 };
+enum { PATIENCE_US = 1000 * 1000, LATE_US = 3000 * 1000, KNOCK_MS = 100 };
 
 /* Nobody else uses it, and who is sent it by others ignores it. */
 #define KNOCK_SIGNAL SIGURG
@@ -228,8 +228,12 @@ struct SignalWatch {
     GMutex lock;
     GCond begun;
     bool running; /* the main loop looks at requests */
+    bool ending;  /* it is left; the machine goes, and is not touched any more */
     int taken;    /* number of the signal; 0: none so far */
     char *text;
+    /* The thread's own: */
+    gint64 since_us; /* the end is certain */
+    bool late;       /* it takes long, which was told */
 };
 
 static int status_of_signal(const Machine *machine, int number)
@@ -249,12 +253,18 @@ static int end_by_signal(const SignalWatch *watch)
     return status_of_signal(watch->machine, watch->taken);
 }
 
+/* It is noted before anything fails because of it. */
 static void note_signal(SignalWatch *watch, int number, const char *text)
 {
     g_mutex_lock(&watch->lock);
     watch->taken = number;
     g_free(watch->text);
     watch->text = g_strdup(text);
+    if (!watch->ending) {
+        machine_request_end(watch->machine, STOP_SIGNAL, text,
+                            status_of_signal(watch->machine, number));
+        block_graph_hasten(watch->machine->block_graph);
+    }
     g_mutex_unlock(&watch->lock);
 }
 
@@ -292,19 +302,42 @@ static char *describe_signal(const struct signalfd_siginfo *info)
     return g_string_free(g_steal_pointer(&text), FALSE);
 }
 
+/* Who has been told what the end waits for wants it now. */
+static void die_by(int number)
+{
+    sigset_t set;
+
+    fill_signals(&set);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    raise(number);
+}
+
 static void take_signal(SignalWatch *watch)
 {
     struct signalfd_siginfo info;
-    Machine *machine = watch->machine;
 
     if (read(watch->signals, &info, sizeof(info)) == sizeof(info)) {
         g_autofree char *text = describe_signal(&info);
 
-        note_signal(watch, (int)info.ssi_signo, text); /* before anything fails because of it */
-        machine_request_end(machine, STOP_SIGNAL, text,
-                            status_of_signal(machine, (int)info.ssi_signo));
-        block_graph_hasten(machine->block_graph);
+        if (watch->late) {
+            die_by((int)info.ssi_signo);
+        }
+        note_signal(watch, (int)info.ssi_signo, text);
         end_unless_running(watch);
+    }
+}
+
+/*
+ * What is neither interrupted by a knock nor given up (a disk of the host, a folder of one that is gone, a window system) may
+ * be left by a second signal. Standard error may be what nobody reads.
+ */
+static void tell_late(SignalWatch *watch)
+{
+    struct pollfd out = { .fd = STDERR_FILENO, .events = POLLOUT };
+
+    watch->late = true;
+    if (poll(&out, 1, 0) > 0) {
+        fprintf(stderr, "kaso: the end waits for the host; another signal ends it at once\n");
     }
 }
 
@@ -323,8 +356,22 @@ static void end_was_asked_for(void *opaque)
  */
 static void knock(SignalWatch *watch)
 {
-    block_graph_hasten(watch->machine->block_graph);
-    pthread_kill(watch->main, KNOCK_SIGNAL);
+    g_mutex_lock(&watch->lock);
+    if (!watch->ending) {
+        block_graph_hasten(watch->machine->block_graph);
+        pthread_kill(watch->main, KNOCK_SIGNAL);
+    }
+    g_mutex_unlock(&watch->lock);
+}
+
+static bool end_pending(SignalWatch *watch)
+{
+    bool pending;
+
+    g_mutex_lock(&watch->lock);
+    pending = !watch->ending && machine_end_pending(watch->machine);
+    g_mutex_unlock(&watch->lock);
+    return pending;
 }
 
 static void *watch_signals(void *opaque)
@@ -336,14 +383,19 @@ static void *watch_signals(void *opaque)
     eventfd_t count;
 
     while (!fds[1].revents) {
-        bool pending = machine_end_pending(watch->machine);
-        int ready = poll(fds, G_N_ELEMENTS(fds), pending ? KNOCK_MS : -1);
+        bool pending = end_pending(watch);
+        bool waiting = watch->since_us && !watch->late;
+        int ready = poll(fds, G_N_ELEMENTS(fds), pending || waiting ? KNOCK_MS : -1);
 
-        if (ready == 0) {
+        if (ready == 0 && pending) {
             knock(watch);
+        }
+        if (waiting && g_get_monotonic_time() - watch->since_us > LATE_US) {
+            tell_late(watch);
         }
         if (ready > 0 && fds[2].revents) {
             eventfd_read(watch->asked, &count);
+            watch->since_us = watch->since_us ? watch->since_us : g_get_monotonic_time();
         }
         if (ready > 0 && fds[0].revents) {
             take_signal(watch);
@@ -406,12 +458,24 @@ int process_failed_by_signal(Setup *setup)
     return status;
 }
 
-void process_end_signals(Setup *setup)
+void process_signals_ending(Setup *setup)
 {
     SignalWatch *watch = setup->signals;
 
     if (watch) {
         machine_on_end_request(watch->machine, NULL, NULL);
+        g_mutex_lock(&watch->lock);
+        watch->ending = true;
+        g_mutex_unlock(&watch->lock);
+        eventfd_write(watch->asked, 1);
+    }
+}
+
+void process_end_signals(Setup *setup)
+{
+    SignalWatch *watch = setup->signals;
+
+    if (watch) {
         eventfd_write(watch->stop, 1);
         pthread_join(watch->thread, NULL);
         close(watch->signals);

@@ -213,6 +213,8 @@ void process_watch_signals(Setup *setup);
 void process_signals_running(Setup *setup);
 /* The exit status of a making that failed because a signal ended what it waited for, once that is said; -1: for another reason. */
 int process_failed_by_signal(Setup *setup);
+/* The machine goes: it is not touched any more. What takes long is told, and another signal ends it then. */
+void process_signals_ending(Setup *setup);
 void process_end_signals(Setup *setup);
 
 /* help.c */

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/if_tun.h>
 #include <linux/vhost.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -14,9 +15,12 @@
 #include "backends/net/tap.h"
 #include "base/descriptors.h"
 #include "base/error.h"
+#include "machine/machine.h"
 
 #define TUN_DEVICE   "/dev/net/tun"
 #define VHOST_DEVICE "/dev/vhost-net"
+
+enum { AWAIT_US = 2 * 1000, LAST_US = 2 * 1000 * 1000 };
 
 /* --- by name --- */
 
@@ -163,15 +167,46 @@ bool tap_open_given(TapNetdev *t, GError **error)
 
 /* --- scripts and helpers --- */
 
-bool tap_run_script(const TapNetdev *t, const char *script, GError **error)
+/* They are blocked in our threads, and the child's masks are its parent's. */
+static void unblock_signals(void *opaque)
+{
+    sigset_t none;
+
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/*
+ * What hangs delays no end: when that is asked for, the child is told to end, too. One that runs because all ends
+ * (last) has a few seconds, and may go on after us.
+ */
+static bool await_child(const TapNetdev *t, GPid child, bool last, GError **error)
+{
+    gint64 until = g_get_monotonic_time() + LAST_US;
+    int status = 0;
+
+    while (waitpid(child, &status, WNOHANG) == 0) {
+        if (machine_end_pending(t->netdev.machine)) {
+            kill(child, SIGTERM);
+            return error_fail(error, KASO_ERROR_IO, "Kaso was told to end meanwhile");
+        }
+        if (last && g_get_monotonic_time() > until) {
+            return error_fail(error, KASO_ERROR_IO, "it has not ended, and is left alone");
+        }
+        g_usleep(AWAIT_US);
+    }
+    return g_spawn_check_wait_status(status, error);
+}
+
+bool tap_run_script(const TapNetdev *t, const char *script, bool last, GError **error)
 {
     char *argv[] = { (char *)script, (char *)t->name, NULL };
     g_autoptr(GError) why = NULL;
-    int status;
+    GPid child;
 
-    if (!g_spawn_sync(NULL, argv, NULL, G_SPAWN_CHILD_INHERITS_STDIN, NULL, NULL, NULL, NULL,
-                      &status, &why) ||
-        !g_spawn_check_wait_status(status, &why)) {
+    if (!g_spawn_async(NULL, argv, NULL, G_SPAWN_CHILD_INHERITS_STDIN | G_SPAWN_DO_NOT_REAP_CHILD,
+                       unblock_signals, NULL, &child, &why) ||
+        !await_child(t, child, last, &why)) {
         return error_fail(error, KASO_ERROR_IO,
                           "netdev '%s': the script '%s %s' failed: %s (script=no: run none)",
                           t->netdev.id, script, t->name, why->message);
@@ -180,7 +215,7 @@ bool tap_run_script(const TapNetdev *t, const char *script, GError **error)
 }
 
 /* The descriptor that the helper sends over the socket, or -1. */
-static int receive_descriptor(int from)
+static int receive_descriptor(const TapNetdev *t, int from)
 {
     char byte, control[CMSG_SPACE(sizeof(int))];
     struct iovec iov = { &byte, 1 };
@@ -193,7 +228,7 @@ static int receive_descriptor(int from)
 
     do {
         size = recvmsg(from, &message, MSG_CMSG_CLOEXEC);
-    } while (size < 0 && errno == EINTR);
+    } while (size < 0 && errno == EINTR && !machine_end_pending(t->netdev.machine));
     header = size > 0 ? CMSG_FIRSTHDR(&message) : NULL;
     if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
         header->cmsg_len == CMSG_LEN(sizeof fd)) {
@@ -209,7 +244,7 @@ bool tap_open_by_helper(TapNetdev *t, GError **error)
     g_autofree char *bridge_option = g_strdup_printf("--br=%s", bridge);
     g_autofree char *fd_option = NULL;
     g_autoptr(GError) why = NULL;
-    int pair[2], fd, status;
+    int pair[2], fd;
     GPid child;
 
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
@@ -221,8 +256,9 @@ bool tap_open_by_helper(TapNetdev *t, GError **error)
         const char *argv[] = { helper, "--use-vnet", fd_option, bridge_option, NULL };
 
         if (!g_spawn_async_with_pipes_and_fds(
-                NULL, argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_CHILD_INHERITS_STDIN, NULL,
-                NULL, -1, -1, -1, &pair[1], &pair[1], 1, &child, NULL, NULL, NULL, &why)) {
+                NULL, argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_CHILD_INHERITS_STDIN,
+                unblock_signals, NULL, -1, -1, -1, &pair[1], &pair[1], 1, &child, NULL, NULL, NULL,
+                &why)) {
             close(pair[0]);
             close(pair[1]);
             return error_fail(error, KASO_ERROR_IO, "netdev '%s': the helper does not start: %s",
@@ -230,10 +266,9 @@ bool tap_open_by_helper(TapNetdev *t, GError **error)
         }
     }
     close(pair[1]);
-    fd = receive_descriptor(pair[0]);
+    fd = receive_descriptor(t, pair[0]);
     close(pair[0]);
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
-    }
+    await_child(t, child, false, NULL);
     if (fd < 0) {
         return error_fail(error, KASO_ERROR_IO,
                           "netdev '%s': the helper '%s' made no TAP device on the bridge '%s' (is "

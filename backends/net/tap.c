@@ -61,7 +61,7 @@ static bool open_any(TapNetdev *t, GError **error)
         return tap_open_by_helper(t, error);
     }
     t->queues_wanted = MAX(t->queues_wanted, 1);
-    return tap_open_device(t, error) && (!script || tap_run_script(t, script, error));
+    return tap_open_device(t, error) && (!script || tap_run_script(t, script, false, error));
 }
 
 static bool tap_open(Netdev *netdev, GError **error)
@@ -100,7 +100,7 @@ static void tap_close(Netdev *netdev)
     g_autoptr(GError) why = NULL;
 
     if (t->ours && script && (t->downscript || g_file_test(script, G_FILE_TEST_IS_EXECUTABLE)) &&
-        !tap_run_script(t, script, &why)) {
+        !tap_run_script(t, script, true, &why)) {
         g_printerr("kaso: warning: %s\n", why->message);
     }
     tap_close_queues(t);

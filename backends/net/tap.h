@@ -67,7 +67,8 @@ bool tap_open_device(TapNetdev *t, GError **error);
 /* fd= or fds=. */
 bool tap_open_given(TapNetdev *t, GError **error);
 bool tap_open_by_helper(TapNetdev *t, GError **error);
-bool tap_run_script(const TapNetdev *t, const char *script, GError **error);
+/* last: the device goes, and nobody waits for the script for long. */
+bool tap_run_script(const TapNetdev *t, const char *script, bool last, GError **error);
 /* The kernel's vhost-net for each queue, where it is wanted and to be had. */
 bool tap_open_vhost(TapNetdev *t, GError **error);
 

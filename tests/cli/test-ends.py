@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """test-ends KASO IMG NBD [WAIT...]: nothing delays an end, whatever waits: a table of what a machine can wait for, and each way to end."""
 
+import ctypes
 import os
 import signal
 import socket
@@ -523,6 +524,33 @@ def network():
     return m
 
 
+def script(name):
+    with open(name, "w") as file:
+        file.write("#!/bin/sh\nexec sleep 3600\n")
+    os.chmod(name, 0o755)
+    return os.path.abspath(name)
+
+
+def tap_up():
+    """What makes a network device hangs."""
+    m = Machine()
+    m.send("netdev_add", type="tap", id="t", script=script("up"), downscript="no")
+    time.sleep(0.3)
+    return m
+
+
+def tap_helper():
+    m = Machine()
+    m.send("netdev_add", type="bridge", id="t", helper=script("helper"))
+    time.sleep(0.3)
+    return m
+
+
+def tap_down():
+    """What takes it down hangs, and is left alone."""
+    return Machine("-netdev", "tap,id=t,script=no,downscript=" + script("down"))
+
+
 def iothread():
     """A device with an I/O thread, and a server that says nothing to it."""
     server = Server()
@@ -538,6 +566,7 @@ def waits_in_monitor():
     return m
 
 
+TAP = os.geteuid() == 0 and os.access("/dev/net/tun", os.R_OK | os.W_OK)
 QUIT = ("qmp", "hmp")
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 GUEST = ("poweroff", "reset")
@@ -545,11 +574,11 @@ JOBS = (job_waits, job_paused, job_ready, job_ready_paused, job_ready_lost, job_
 ANY = (*JOBS, creation, creation_lost, creation_stopped, not_dismissed, export, export_half, export_waits, reconnecting, chardev_full,
        chardev_standard, chardev_pipe, migrating, migrating_to_command, migrating_paused, incoming, incoming_half, incoming_command, viewer, network,
        iothread, debugger, stopped, panicked, powered_off_no_shutdown, loops, loops_in_turn, halted, loops_on_ports, loops_counted, loops_interpreted,
-       resets, breakpoint_, waits_in_monitor)
+       resets, breakpoint_, waits_in_monitor, *((tap_down,) if TAP else ()))
 PROMPT = {export: 5}  # what takes long without being a hang: seconds, of which a busy host may need the most
 # The main loop itself waits, so that monitors are not heard, nor is a test in place of the guest.
 HELD = (chardev_added, chardev_added_full, chardev_added_wait, screen_fifo, save_fifo, core_fifo, core_read_by_nobody, blockdev_fifo, blockdev_mute,
-        blockdev_full, migrating_to_fifo, migrating_full, saving, saving_hmp, monitor_unread, qtest_unread)
+        blockdev_full, migrating_to_fifo, migrating_full, saving, saving_hmp, monitor_unread, qtest_unread, tap_helper, *((tap_up,) if TAP else ()))
 
 
 def try_end(wait, how):
@@ -577,7 +606,45 @@ def ways(wait, number):
     return [h for kind in kinds for h in (kind if os.environ.get("EVERY") else [kind[number % len(kind)]])]
 
 
+def hung_folder(path):
+    """A file system that answers nothing, as that of a host that is gone. False: it cannot be had."""
+    try:
+        fuse = os.open("/dev/fuse", os.O_RDWR)
+    except OSError:
+        return False
+    held.append(open(fuse, "rb", buffering=0))
+    os.mkdir(path)
+    if ctypes.CDLL(None, use_errno=True).mount(b"test", path.encode(), b"fuse", 0, f"fd={fuse},rootmode=40000,user_id=0,group_id=0".encode()) != 0:
+        return False
+
+    # The first request is the kernel's; who asks waits for its answer, too.
+    unique = struct.unpack("<8xQ", os.read(fuse, 1 << 17)[:16])[0]
+    os.write(fuse, struct.pack("<IiQ", 16 + 64, 0, unique) + struct.pack("<IIIIHHI", 7, 31, 0, 0, 1, 1, 4096).ljust(64, b"\0"))
+    return True
+
+
+def second_signal():
+    """A system call that no signal interrupts while its process lives: that is told of after a while, and then a signal ends it."""
+    if not hung_folder("gone"):
+        return
+    try:
+        machine = Machine("-device", "VGA", stderr=subprocess.PIPE)
+        machine.send("screendump", filename="gone/x")
+        time.sleep(0.3)
+        machine.process.send_signal(signal.SIGTERM)
+        told = machine.process.stderr.readline()
+        assert b"another signal ends it" in told, told
+        machine.process.send_signal(signal.SIGTERM)
+        assert machine.process.wait(LIMIT) == -signal.SIGTERM, machine.process.returncode
+    finally:
+        ctypes.CDLL(None).umount2(b"gone", 2)
+
+
 with tempfile.TemporaryDirectory() as folder:
+    if not sys.argv[4:] or "second_signal" in sys.argv[4:]:
+        os.chdir(folder)
+        second_signal()
+        waiting.release()
     for number, wait in enumerate(ANY + HELD):
         if sys.argv[4:] and wait.__name__ not in sys.argv[4:]:
             continue
