@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/uuid.h"
 #include "base/key-values.h"
+#include "machine/pci-function.h"
 
 typedef enum {
     FIELD_STRING, /* a string number at `offset` */
@@ -22,6 +23,8 @@ typedef enum {
     FIELD_UEFI,  /* bit 3 of a byte */
     FIELD_VALUE, /* one more string of those counted at `offset`; may be repeated */
     FIELD_PATH,  /* the same, from a file */
+    FIELD_KIND,  /* of an on-board device, beside the bit that it is on */
+    FIELD_PLACE, /* where a PCI device is: segment, bus, slot and function in four bytes */
     FIELD_IGNORED,
 } FieldKind;
 
@@ -37,9 +40,15 @@ enum {
     TYPES = 256,
     RAM_AREAS = 2,
     UUID_OFFSET = 8,
+    DEVICE_ON = 1 << 7,        /* beside the kind of an on-board device */
     DIMM_BYTES_LARGE = 0x7fff, /* MiB; more is in a field of its own */
 };
-#define DIMM_MOST GIB(16)
+#define DIMM_MOST (UINT64_C(2047) << 40) /* what the field of 31 bits of MiB has room for */
+
+/* Kinds of on-board devices, from 1 (7.42.2). */
+static const char *const device_kinds[] = { "other",    "unknown",   "video", "scsi",
+                                            "ethernet", "tokenring", "sound", "pata",
+                                            "sata",     "sas",       NULL };
 
 /* clang-format off */
 static const Field bios_fields[] = {
@@ -73,12 +82,20 @@ static const Field oem_string_fields[] = {
     { "value", FIELD_VALUE, 4 }, { "path", FIELD_PATH, 4 }, { 0 },
 };
 static const Field memory_device_fields[] = {
-    { "loc_pfx", FIELD_IGNORED, 0 }, { "bank", FIELD_STRING, 0x11 }, { "speed", FIELD_U16, 0x15 },
+    { "loc_pfx", FIELD_IGNORED, 0 }, { "bank", FIELD_STRING, 0x11 },
+    { "speed", FIELD_U16, 0x15 }, { "speed", FIELD_U16, 0x20 }, /* the fastest, and the one that is set */
     { "manufacturer", FIELD_STRING, 0x17 }, { "serial", FIELD_STRING, 0x18 }, { "asset", FIELD_STRING, 0x19 },
     { "part", FIELD_STRING, 0x1a }, { 0 },
 };
 static const Field onboard_fields[] = {
-    { "designation", FIELD_STRING, 4 }, { "kind", FIELD_U8, 5 }, { "instance", FIELD_U8, 6 }, { 0 },
+    { "designation", FIELD_STRING, 4 }, { "kind", FIELD_KIND, 5 }, { "instance", FIELD_U8, 6 },
+    { "pcidev", FIELD_PLACE, 7 }, { 0 },
+};
+static const Field slot_fields[] = {
+    { "slot_designation", FIELD_STRING, 4 }, { "slot_type", FIELD_U8, 5 }, { "slot_data_bus_width", FIELD_U8, 6 },
+    { "current_usage", FIELD_U8, 7 }, { "slot_length", FIELD_U8, 8 }, { "slot_id", FIELD_U16, 9 },
+    { "slot_characteristics1", FIELD_U8, 0xb }, { "slot_characteristics2", FIELD_U8, 0xc },
+    { "pci_device", FIELD_PLACE, 0xd }, { 0 },
 };
 static const Field no_fields[] = { { 0 } };
 
@@ -89,7 +106,7 @@ static const struct {
     bool each;
 } types[] = {
     { 0, bios_fields, false }, { 1, system_fields, false }, { 2, baseboard_fields, false },
-    { 3, chassis_fields, false }, { 4, processor_fields, false }, { 8, port_fields, true },
+    { 3, chassis_fields, false }, { 4, processor_fields, false }, { 8, port_fields, true }, { 9, slot_fields, true },
     { 11, oem_string_fields, false }, { 16, no_fields, false }, { 17, memory_device_fields, false },
     { 19, no_fields, false }, { 32, no_fields, false }, { 41, onboard_fields, true }, { 127, no_fields, false },
 };
@@ -111,10 +128,10 @@ static int find_type(const KeyValues *option, GError **error)
     if (!text) {
         error_fail(error, KASO_ERROR_INVALID, "give type=N,field=value,… or file=PATH");
     } else {
-        error_fail(
-            error, KASO_ERROR_INVALID,
-            "fields can be given for the types 0, 1, 2, 3, 4, 8, 11, 17 and 41; others come with "
-            "file=");
+        error_fail(error, KASO_ERROR_INVALID,
+                   "fields can be given for the types 0, 1, 2, 3, 4, 8, 9, 11, 17 and 41; others "
+                   "come with "
+                   "file=");
     }
     return -1;
 }
@@ -186,6 +203,9 @@ static bool check_value(const Field *field, const char *value, GError **error)
         break;
     case FIELD_UEFI:
         return parse_switch("uefi", value, &on, error);
+    case FIELD_KIND:
+        ok = g_strv_contains(device_kinds, value);
+        break;
     default:
         break;
     }
@@ -312,6 +332,16 @@ static bool has_option(const Builder *b, unsigned type)
     return false;
 }
 
+static unsigned find_kind(const char *name)
+{
+    unsigned i = 0;
+
+    while (strcmp(device_kinds[i], name) != 0) {
+        i++;
+    }
+    return i + 1;
+}
+
 static void set_field(Builder *b, const Field *field, const char *value)
 {
     uint64_t number = 0;
@@ -342,6 +372,9 @@ static void set_field(Builder *b, const Field *field, const char *value)
     case FIELD_UEFI:
         parse_switch("uefi", value, &on, NULL);
         *place(b, field->offset) |= on ? 1 << 3 : 0;
+        break;
+    case FIELD_KIND:
+        *place(b, field->offset) = (uint8_t)(DEVICE_ON | find_kind(value));
         break;
     default:
         break;
@@ -438,8 +471,8 @@ static void build_processor(Builder *b, unsigned n)
 
     begin(b, 4, (uint16_t)(0x400 + n), c->v3 ? 0x30 : 0x2a);
     set_string(b, 4, socket);
-    *place(b, 5) = 3; /* central processor */
-    *place(b, 6) = 1; /* other */
+    *place(b, 5) = 3;    /* central processor */
+    *place(b, 6) = 0xfe; /* the field of 16 bits says it */
     store_le32(place(b, 8), c->cpu_id[0]);
     store_le32(place(b, 0xc), c->cpu_id[1]);
     store_le16(place(b, 0x14), 2000);
@@ -450,7 +483,7 @@ static void build_processor(Builder *b, unsigned n)
     *place(b, 0x23) = *place(b, 0x24) = (uint8_t)MIN(c->cores, 255u);
     *place(b, 0x25) = (uint8_t)MIN(threads, 255u);
     store_le16(place(b, 0x26), 2); /* unknown */
-    store_le16(place(b, 0x28), 1);
+    store_le16(place(b, 0x28), 1); /* other */
     if (c->v3) {
         store_le16(place(b, 0x2a), (uint16_t)c->cores);
         store_le16(place(b, 0x2c), (uint16_t)c->cores);
@@ -460,8 +493,44 @@ static void build_processor(Builder *b, unsigned n)
     end(b);
 }
 
+static bool is_pci_function(const Device *device)
+{
+    return device && device->bus && device->bus->type->pci_function;
+}
+
+/* Only the first bus has its number before firmware gives them. */
+static bool set_place(Builder *b, unsigned offset, const char *id, GError **error)
+{
+    const Device *device = b->config->machine ? device_find(b->config->machine, id) : NULL;
+    PciFunctionInfo info = { 0 };
+
+    if (!is_pci_function(device)) {
+        return error_fail(error, KASO_ERROR_INVALID, "-smbios: there is no PCI device '%s'", id);
+    }
+    if (is_pci_function(device->bus->parent)) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "-smbios: device '%s' is not on the first PCI bus", id);
+    }
+    device->bus->type->pci_function(device, &info);
+    memset(place(b, offset), 0, 3);
+    *place(b, offset + 3) = (uint8_t)(info.slot << 3 | info.function);
+    return true;
+}
+
+static void set_defaults(Builder *b, uint8_t type)
+{
+    if (type == 9) {
+        store_le16(place(b, 0xd), 0xff); /* no PCI device */
+        *place(b, 0xf) = *place(b, 0x10) = 0xff;
+    } else if (type == 41) {
+        *place(b, 5) = DEVICE_ON | 1; /* other */
+        *place(b, 6) = 1;
+    }
+}
+
 /* A structure for each time that the option was given. */
-static void build_each(Builder *b, uint8_t type, const Field *fields, uint8_t length)
+static bool build_each(Builder *b, uint8_t type, const Field *fields, uint8_t length,
+                       GError **error)
 {
     unsigned n = 0;
 
@@ -470,18 +539,21 @@ static void build_each(Builder *b, uint8_t type, const Field *fields, uint8_t le
             continue;
         }
         begin(b, type, (uint16_t)(type << 8 | n++), length);
-        if (type == 41) {
-            *place(b, 5) |= 1; /* other */
-        }
+        set_defaults(b, type);
         for (const Field *field = fields; field->name; field++) {
             const char *value = key_values_get(option_at(b, i), field->name);
 
-            if (value) {
+            if (value && field->kind == FIELD_PLACE) {
+                if (!set_place(b, field->offset, value, error)) {
+                    return false;
+                }
+            } else if (value) {
                 set_field(b, field, value);
             }
         }
         end(b);
     }
+    return true;
 }
 
 static bool build_oem_strings(Builder *b, GError **error)
@@ -544,7 +616,8 @@ static void build_memory(Builder *b)
     const uint64_t areas[RAM_AREAS][2] = { { c->ram_start, c->ram_below_4g },
                                            { GIB(4), c->ram_above_4g } };
     uint64_t all = c->ram_below_4g + c->ram_above_4g;
-    unsigned dimms = (unsigned)MAX((all + DIMM_MOST - 1) / DIMM_MOST, UINT64_C(1));
+    uint64_t most = c->dimm_most ? c->dimm_most : DIMM_MOST;
+    unsigned dimms = (unsigned)MAX((all + most - 1) / most, UINT64_C(1));
 
     if (!b->given[16]) {
         begin(b, 16, 0x1000, 0x17);
@@ -562,7 +635,7 @@ static void build_memory(Builder *b)
         end(b);
     }
     for (unsigned i = 0; i < dimms && !b->given[17]; i++) {
-        build_memory_device(b, i, MIN(all - i * DIMM_MOST, DIMM_MOST));
+        build_memory_device(b, i, MIN(all - i * most, most));
     }
     for (unsigned i = 0, n = 0; i < RAM_AREAS && !b->given[19]; i++) {
         uint64_t first = areas[i][0], end_kib = (first + areas[i][1]) >> 10;
@@ -669,7 +742,9 @@ static bool build_all(Builder *b, GError **error)
     for (unsigned i = 0; i < b->config->sockets && !b->given[4]; i++) {
         build_processor(b, i);
     }
-    build_each(b, 8, port_fields, 9);
+    if (!build_each(b, 8, port_fields, 9, error) || !build_each(b, 9, slot_fields, 0x11, error)) {
+        return false;
+    }
     if (!b->given[11] && !build_oem_strings(b, error)) {
         return false;
     }
@@ -678,7 +753,9 @@ static bool build_all(Builder *b, GError **error)
         begin(b, 32, 0x2000, 0xb);
         end(b);
     }
-    build_each(b, 41, onboard_fields, 0xb);
+    if (!build_each(b, 41, onboard_fields, 0xb, error)) {
+        return false;
+    }
     if (!b->given[127]) {
         begin(b, 127, 0x7f00, 4);
         end(b);

@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "machine/machine.h"
+
 #define SMBIOS_TABLES_FILE "etc/smbios/smbios-tables"
 #define SMBIOS_ANCHOR_FILE "etc/smbios/smbios-anchor"
 
@@ -22,6 +24,8 @@ typedef struct {
     uint64_t ram_start;        /* of what is called below 4 GiB, though it may reach beyond */
     uint64_t ram_below_4g, ram_above_4g; /* bytes, from ram_start and from 4 GiB */
     bool v3;                   /* a 64-bit entry point, version 3.0, else 2.8 */
+    uint64_t dimm_most;        /* bytes of the largest memory module; 0: as large as can be said */
+    Machine *machine;          /* whose PCI devices options name; NULL: none */
     const GPtrArray *options;  /* char *, of -smbios; NULL: none */
 } SmbiosConfig;
 

@@ -195,6 +195,8 @@ static bool build_smbios(Pc *pc, bool v3, GBytes **tables, GBytes **anchor, GErr
         .ram_below_4g = pc->ram_low,
         .ram_above_4g = pc->ram_high,
         .v3 = v3,
+        .dimm_most = pc->version.dimm_most,
+        .machine = pc->machine,
         .options = config->smbios,
     };
 

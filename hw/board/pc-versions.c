@@ -52,6 +52,11 @@ static void small_tseg(PcVersion *version)
     version->extended_tseg_mib = "16";
 }
 
+static void small_dimms(PcVersion *version)
+{
+    version->dimm_most = GIB(16);
+}
+
 static void small_firmware(PcVersion *version)
 {
     version->firmware = "bios.bin";
@@ -61,7 +66,8 @@ static void small_firmware(PcVersion *version)
 static const PcDifference differences[] = {
     { 1, 7, small_firmware },  { 2, 1, uuid_in_order },  { 2, 4, no_fw_cfg_dma },
     { 2, 5, fw_cfg_unsorted }, { 2, 6, legacy_virtio },  { 2, 8, no_tcg_cpuid },
-    { 2, 10, no_pci_hole64 },  { 7, 1, no_queue_reset }, { 10, 1, small_tseg },
+    { 2, 10, no_pci_hole64 },  { 7, 1, no_queue_reset }, { 9, 0, small_dimms },
+    { 10, 1, small_tseg },
 };
 
 PcVersion pc_version(const char *board_name)

@@ -21,6 +21,7 @@ typedef struct {
     bool uuid_in_order;       /* SMBIOS has the UUID's bytes in the order of its text */
     bool tcg_cpuid;           /* CPUID says who translates */
     bool align_gigabyte;      /* RAM that does not fit below 3.5 GiB is split at 3 GiB */
+    uint64_t dimm_most;    /* of SMBIOS: bytes of the largest memory module; 0: as large as can be said */
     const char *extended_tseg_mib; /* of q35, NULL: as its bridge has it */
     const char *firmware;
 } PcVersion;

@@ -303,6 +303,7 @@ static bool add_smbios(Virt *virt, GError **error)
         .ram_start = VIRT_RAM_BASE,
         .ram_below_4g = config->ram_bytes,
         .v3 = true,
+        .machine = virt->machine,
         .options = config->smbios,
     };
     g_autoptr(GBytes) tables = NULL, anchor = NULL;

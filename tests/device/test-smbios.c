@@ -83,6 +83,8 @@ static void test_ordinary(void)
     s = find(tables, 4, 0);
     g_assert_cmpuint(s[1], ==, 42);
     g_assert_cmphex(load_le32(s + 8), ==, 0x60fb1);
+    g_assert_cmphex(s[6], ==, 0xfe);
+    g_assert_cmphex(load_le16(s + 0x28), ==, 1);
     g_assert_cmpuint(s[0x23], ==, 2);
     g_assert_cmpuint(load_le32(find(tables, 16, 0) + 7), ==, 5 << 20);
     g_assert_cmpuint(load_le16(find(tables, 17, 0) + 0xc), ==, 5 << 10);
@@ -96,6 +98,7 @@ static void test_large(void)
 {
     SmbiosConfig config = ordinary(NULL);
     g_autoptr(GBytes) anchor = NULL, tables = NULL;
+    const uint8_t *s;
 
     config.v3 = true;
     config.sockets = 3;
@@ -107,9 +110,17 @@ static void test_large(void)
     g_assert_cmpuint(load_le16(find(tables, 4, 2) + 0x2a), ==, 300);
     g_assert_cmphex(load_le32(find(tables, 16, 0) + 7), ==, 0x80000000);
     g_assert_cmpuint(load_le64(find(tables, 16, 0) + 0xf), ==, GIB(5003));
-    g_assert_nonnull(find(tables, 17, 312));
+    s = find(tables, 17, 0);
+    g_assert_cmphex(load_le16(s + 0xc), ==, 0x7fff);
+    g_assert_cmpuint(load_le32(s + 0x1c), ==, 5003 << 10);
+    g_assert_null(find(tables, 17, 1));
     g_assert_cmphex(load_le32(find(tables, 19, 1) + 4), ==, UINT32_MAX);
     g_assert_cmpuint(load_le64(find(tables, 19, 1) + 0x17), ==, GIB(5004) - 1);
+    g_clear_pointer(&tables, g_bytes_unref);
+    g_clear_pointer(&anchor, g_bytes_unref);
+    config.dimm_most = GIB(16);
+    tables = build(&config, &anchor);
+    g_assert_nonnull(find(tables, 17, 312));
 }
 
 static void test_options(void)
@@ -127,7 +138,9 @@ static void test_options(void)
         "type=11,value=one,value=two,,three",
         "type=11,value=four",
         "type=17,loc_pfx=Slot,speed=3200,part=P",
-        "type=41,designation=net,kind=5,instance=1",
+        "type=9,slot_designation=P,slot_type=0xaa,slot_id=0x105,slot_characteristics2=7",
+        "type=41,designation=net,kind=ethernet,instance=3",
+        "type=41",
     };
     g_autoptr(GPtrArray) options = g_ptr_array_new();
     SmbiosConfig config = ordinary(options);
@@ -163,7 +176,11 @@ static void test_options(void)
     s = find(tables, 17, 0);
     g_assert_cmpstr(string_at(s, 0x10), ==, "Slot 0");
     g_assert_cmpuint(load_le16(s + 0x15), ==, 3200);
-    g_assert_cmpstr(string_at(find(tables, 41, 0), 4), ==, "net");
+    g_assert_cmpuint(load_le16(s + 0x20), ==, 3200);
+    g_assert_cmpmem(find(tables, 9, 0), 17,
+                    "\x09\x11\x00\x09\x01\xaa\x00\x00\x00\x05\x01\x00\x07\xff\x00\xff\xff", 17);
+    g_assert_cmpmem(find(tables, 41, 0), 11, "\x29\x0b\x00\x29\x01\x85\x03\x00\x00\x00\x00", 11);
+    g_assert_cmpmem(find(tables, 41, 1), 11, "\x29\x0b\x01\x29\x00\x81\x01\x00\x00\x00\x00", 11);
 }
 
 static void check_refused(const char *option, const char *words)
@@ -182,6 +199,7 @@ static void test_refused(void)
     check_refused("type=1,uuid=12", "uuid");
     check_refused("type=0,release=4", "MAJOR.MINOR");
     check_refused("type=4,max-speed=70000", "max-speed");
+    check_refused("type=41,kind=5", "kind");
 }
 
 static void check_file(const void *data, size_t size, const char *words)
