@@ -341,6 +341,8 @@ static const Property virtio_blk_properties[] = {
       "-1" },
     { "scsi", PROPERTY_BOOL, FIELD(scsi), "SCSI commands, which virtio 1 does not have: off",
       "off" },
+    { "csi", PROPERTY_BOOL, FIELD(scsi), "scsi, as command lines that lost its letter spell it",
+      "off" },
     { "request-merging", PROPERTY_BOOL, FIELD(request_merging), "accepted; has no effect", "on" },
     { "seg-max-adjust", PROPERTY_BOOL, FIELD(seg_max_adjust),
       "buffers of a request: as many as a queue has room for; off: 126", "on" },

@@ -169,6 +169,20 @@ def boots(network):
         run.wait()
 
 
+def misspelled():
+    """A line that went round with a letter lost is taken, too."""
+    words = [word.replace(",scsi=off", ",csi=off") for word in line()]
+    run = subprocess.Popen([*words, "-S"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        monitor = Monitor(path("monitor"), 30 * SLOW)
+        assert monitor.run("query-status")["status"] == "prelaunch"
+        monitor.run("quit")
+        assert run.wait(60 * SLOW) == 0
+    finally:
+        run.kill()
+        run.communicate()
+
+
 def refused():
     """What libvirt opens for it and hands over, when it has not."""
     words = ["-netdev", "tap,fd=24,id=hostnet0,vhost=on,vhostfd=25"]
@@ -181,4 +195,5 @@ with open(path("disk.config"), "wb") as image:
     image.truncate(1 << 20)
 write_initrd()
 refused()
+misspelled()
 boots(Network())
