@@ -4,6 +4,7 @@
 #include "base/bits.h"
 #include "base/descriptors.h"
 #include "base/error.h"
+#include "block/async/async.h"
 #include "block/protocols/file-lock.h"
 
 #include <errno.h>
@@ -12,6 +13,8 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+
+enum { PIECE = 1 << 20 };
 
 static int file_set_length(int fd, uint64_t size)
 {
@@ -23,34 +26,66 @@ static int file_set_length(int fd, uint64_t size)
     return result;
 }
 
-static bool allocate(int fd, uint64_t from, uint64_t end, const char *path, GError **error)
+typedef struct {
+    int fd;
+    uint64_t at, bytes;
+    const char *zeroes;
+} Piece;
+
+static int allocate_piece(void *opaque)
 {
+    const Piece *piece = opaque;
     int result;
 
     do {
-        result = posix_fallocate(fd, (off_t)from, (off_t)(end - from));
+        result = posix_fallocate(piece->fd, (off_t)piece->at, (off_t)piece->bytes);
     } while (result == EINTR);
+    return -result;
+}
+
+static int write_piece(void *opaque)
+{
+    Piece *piece = opaque;
+    ssize_t n;
+
+    do {
+        n = pwrite(piece->fd, piece->zeroes, MIN(piece->bytes, PIECE), (off_t)piece->at);
+    } while (n < 0 && errno == EINTR);
+    piece->at += n > 0 ? (uint64_t)n : 0;
+    piece->bytes -= n > 0 ? (uint64_t)n : 0;
+    return n < 0 ? -errno : n > 0 ? 0 : -ENOSPC;
+}
+
+static int sync_file(void *opaque)
+{
+    return fsync(((Piece *)opaque)->fd) < 0 ? -errno : 0;
+}
+
+/* What takes long is not done by the thread that all else waits for, and ends with the process, or with the job that wants it. */
+static bool allocate(int fd, uint64_t from, uint64_t end, const char *path, GError **error)
+{
+    Piece piece = { .fd = fd, .at = from, .bytes = end - from };
+    int result = worker_call(allocate_piece, &piece);
+
     return result == 0 ||
-           error_fail_errno(error, result, "Could not preallocate data for the file '%s'", path);
+           error_fail_errno(error, -result, "Could not preallocate data for the file '%s'", path);
 }
 
 static bool write_zeroes(int fd, uint64_t from, uint64_t end, const char *path, GError **error)
 {
-    g_autofree char *zeroes = g_malloc0(MIB(1));
+    g_autofree char *zeroes = g_malloc0(PIECE);
+    Piece piece = { fd, from, end - from, zeroes };
+    int result = 0;
 
-    for (uint64_t at = from; at < end;) {
-        ssize_t n = pwrite(fd, zeroes, MIN(MIB(1), end - at), (off_t)at);
-
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n <= 0) {
-            return error_fail_errno(error, n < 0 ? errno : ENOSPC, "Could not write zeroes to '%s'",
-                                    path);
-        }
-        at += (uint64_t)n;
+    while (piece.bytes && result == 0) {
+        result = coroutine_hurry(coroutine_self()) < HURRY_LEAVE ? worker_call(write_piece, &piece)
+                                                                 : -ECANCELED;
     }
-    return fsync(fd) == 0 || error_fail_errno(error, errno, "Could not flush '%s'", path);
+    if (result < 0) {
+        return error_fail_errno(error, -result, "Could not write zeroes to '%s'", path);
+    }
+    result = worker_call(sync_file, &piece);
+    return result == 0 || error_fail_errno(error, -result, "Could not flush '%s'", path);
 }
 
 static bool set_length(int fd, uint64_t size, const char *path, GError **error)

@@ -7,7 +7,7 @@
 
 /*
  * Sets the length of fd, old_size bytes long now, to size bytes, and allocates what is new as prealloc says. path: for
- * messages.
+ * messages. [coroutine]
  */
 bool file_grow(int fd, uint64_t old_size, uint64_t size, Prealloc prealloc, const char *path,
                GError **error);
