@@ -183,9 +183,9 @@ void coroutine_hurry_end(const CoroutineHurry *hurry)
     coroutine_self()->hurry = hurry->outer;
 }
 
-HurryLevel coroutine_hurry(const Coroutine *coroutine)
+HurryLevel coroutine_own_hurry(const Coroutine *coroutine)
 {
-    HurryLevel level = async_hastened(coroutine->context) ? HURRY_LEAVE : HURRY_NONE;
+    HurryLevel level = HURRY_NONE;
 
     for (const CoroutineHurry *hurry = coroutine->hurry; hurry; hurry = hurry->outer) {
         if (__atomic_load_n(hurry->flag, __ATOMIC_RELAXED)) {
@@ -193,6 +193,11 @@ HurryLevel coroutine_hurry(const Coroutine *coroutine)
         }
     }
     return level;
+}
+
+HurryLevel coroutine_hurry(const Coroutine *coroutine)
+{
+    return async_hastened(coroutine->context) ? HURRY_LEAVE : coroutine_own_hurry(coroutine);
 }
 
 void async_hasten(AsyncContext *context)

@@ -106,6 +106,8 @@ void coroutine_hurry_begin(CoroutineHurry *hurry, const unsigned *flag, HurryLev
 void coroutine_hurry_end(const CoroutineHurry *hurry);
 /* How much of a hurry it is in. [any thread, while the coroutine waits or runs there] */
 HurryLevel coroutine_hurry(const Coroutine *coroutine);
+/* The same by the flags alone: whether its own work is to be given up, which a tool that is told to end may still complete. */
+HurryLevel coroutine_own_hurry(const Coroutine *coroutine);
 /*
  * From now on all are in HURRY_LEAVE: the process ends. Who runs coroutines next calls what async_on_hasten was given, with the
  * lock held; it is not taken here, as who holds it may be stuck. May be called again. [any thread]

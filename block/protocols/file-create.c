@@ -78,8 +78,9 @@ static bool write_zeroes(int fd, uint64_t from, uint64_t end, const char *path, 
     int result = 0;
 
     while (piece.bytes && result == 0) {
-        result = coroutine_hurry(coroutine_self()) < HURRY_LEAVE ? worker_call(write_piece, &piece)
-                                                                 : -ECANCELED;
+        result = coroutine_own_hurry(coroutine_self()) < HURRY_LEAVE
+                     ? worker_call(write_piece, &piece)
+                     : -ECANCELED;
     }
     if (result < 0) {
         return error_fail_errno(error, -result, "Could not write zeroes to '%s'", path);
