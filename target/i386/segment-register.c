@@ -5,15 +5,20 @@
 #include "target/i386/segment.h"
 #include "target/i386/translate.h"
 
-static void helper_load_segment(TcgState *env, uint32_t name, uint64_t selector)
+/* Whether the mode is another now. */
+static uint64_t helper_load_segment(TcgState *env, uint32_t name, uint64_t selector)
 {
-    x86_load_segment(x86_cpu_of_env(env), (X86SegmentName)name, (uint16_t)selector);
-}
-X86_HELPER(load_segment, IR_VOID, X86_HELPER_SYSTEM, IR_I32, IR_I64);
+    X86Cpu *cpu = x86_cpu_of_env(env);
+    uint64_t mode = cpu->mode;
 
-static void load_segment(X86Translator *t, unsigned name, IrRef selector)
+    x86_load_segment(cpu, (X86SegmentName)name, (uint16_t)selector);
+    return cpu->mode ^ mode;
+}
+X86_HELPER(load_segment, IR_I64, X86_HELPER_SYSTEM, IR_I32, IR_I64);
+
+static IrRef load_segment(X86Translator *t, unsigned name, IrRef selector)
 {
-    x86_call(t, &call_load_segment, x86_const(t, 4, name), selector, 0, 0);
+    return x86_call(t, &call_load_segment, x86_const(t, 4, name), selector, 0, 0);
 }
 
 /* A stack pointer comes after its segment (not with LSS): between the two there are neither interrupts nor debug traps. */
@@ -24,11 +29,15 @@ static void begin_stack_shadow(X86Translator *t, unsigned name)
     }
 }
 
-/* Flatness may have changed: on by the dispatcher. */
-static void end_segment_load(X86Translator *t, unsigned name)
+/* Flatness may have changed: on by the dispatcher. That of DS and ES seldom does. */
+static void end_segment_load(X86Translator *t, unsigned name, IrRef changed)
 {
-    if (name == X86_SS || !x86_is_code64(t)) {
+    if (name == X86_SS || (name >= X86_FS && !x86_is_code64(t))) {
         x86_dispatch_next(t);
+    } else if (!x86_is_code64(t)) {
+        ir_exit_if(t->unit, IR_NE, ir_flags(t->unit, IR_OP_andf, IR_I64, 3, 0, changed, changed, 0),
+                   t->next);
+        t->side_exits++;
     }
 }
 
@@ -42,14 +51,15 @@ X86(mov_to_segment, "8E /r", "Ss Ew")
 void x86_mov_to_segment(X86Translator *t)
 {
     unsigned name = t->insn.operands[0].reg;
+    IrRef changed;
 
     if (name == X86_CS) {
         x86_undefined(t);
         return;
     }
-    load_segment(t, name, x86_read_zext(t, 1));
+    changed = load_segment(t, name, x86_read_zext(t, 1));
     begin_stack_shadow(t, name);
-    end_segment_load(t, name);
+    end_segment_load(t, name, changed);
 }
 
 X86(push_segment, "06", "ES", "i64 d64")
@@ -73,23 +83,23 @@ X86(pop_segment, "0F A9", "GS", "d64")
 void x86_pop_segment(X86Translator *t)
 {
     unsigned bytes = t->insn.operand_bytes, name = t->insn.operands[0].reg;
-    IrRef selector = x86_zext(t, bytes, x86_pop(t, bytes));
+    IrRef selector = x86_zext(t, bytes, x86_pop(t, bytes)), changed;
 
-    load_segment(t, name, ir_op2i(t->unit, IR_OP_and, IR_I64, selector, 0xffff));
+    changed = load_segment(t, name, ir_op2i(t->unit, IR_OP_and, IR_I64, selector, 0xffff));
     x86_add_sp(t, bytes);
     begin_stack_shadow(t, name);
-    end_segment_load(t, name);
+    end_segment_load(t, name, changed);
 }
 
 static void load_far_pointer(X86Translator *t, unsigned name)
 {
     unsigned bytes = x86_bytes(t, 0);
     IrRef address = x86_address_of_parts(t, bytes + 2, false);
-    IrRef offset = x86_load(t, bytes, address, t->address_imm);
+    IrRef offset = x86_load(t, bytes, address, t->address_imm), changed;
 
-    load_segment(t, name, x86_load(t, 2, address, t->address_imm + bytes));
+    changed = load_segment(t, name, x86_load(t, 2, address, t->address_imm + bytes));
     x86_write(t, 0, offset);
-    end_segment_load(t, name);
+    end_segment_load(t, name, changed);
 }
 
 X86(les, "C4 /r mem", "Gv Mp", "i64")

@@ -56,6 +56,49 @@ static void test_segments(void)
     x86_rig_close(&rig);
 }
 
+/* Loads of DS and ES that leave segments as flat as they were do not end a unit. */
+static void test_flat(void)
+{
+    /* mov ds, ebx; mov es, ebx; dec ecx; jnz */
+    static const uint8_t code[] = { 0x8e, 0xdb, 0x8e, 0xc3, 0x49, 0x75, 0xf9 };
+    X86Rig rig;
+
+    prepare(&rig);
+    x86_rig_put_code(&rig, CODE, code, sizeof code);
+    rig.cpu->gpr[X86_RBX] = DATA_0;
+    x86_rig_run(&rig, CODE);
+    g_assert_cmpuint(rig.end_value, ==, X86_RIG_DONE);
+    g_assert_cmpuint(rig.cpu->tcg.dispatches, <, FEW);
+    x86_rig_close(&rig);
+}
+
+/* Others do: the function's code is another for each kind. */
+static void test_flat_or_not(void)
+{
+    enum { PLACE = 0x9100, BASE = 0x100, BASED = 0x30, FIRST = 3, SECOND = 500 };
+    /* mov ds, eax; call edx; mov ds, ebx; call edx; dec ecx; jnz; and the function: add esi, [PLACE]; ret */
+    static const uint8_t code[] = {
+        0x8e, 0xd8, 0xff, 0xd2, 0x8e, 0xdb, 0xff, 0xd2, 0x49, 0x75, 0xf5
+    };
+    static const uint8_t function[] = { 0x03, 0x35, 0, 0x91, 0, 0, 0xc3 };
+    X86Rig rig;
+
+    prepare(&rig);
+    store_le64(rig.ram + rig.cpu->gdtr.base + BASED, UINT64_C(0x00cf93000100ffff));
+    store_le32(rig.ram + PLACE, FIRST);
+    store_le32(rig.ram + PLACE + BASE, SECOND);
+    x86_rig_put_code(&rig, CODE, code, sizeof code);
+    memcpy(rig.ram + FUNCTION, function, sizeof function);
+    rig.cpu->gpr[X86_RAX] = BASED;
+    rig.cpu->gpr[X86_RBX] = DATA_0;
+    rig.cpu->gpr[X86_RDX] = FUNCTION;
+    rig.cpu->gpr[X86_RSI] = 0;
+    x86_rig_run(&rig, CODE);
+    g_assert_cmpuint(rig.end_value, ==, X86_RIG_DONE);
+    g_assert_cmpuint(rig.cpu->gpr[X86_RSI], ==, ROUNDS * (FIRST + SECOND));
+    x86_rig_close(&rig);
+}
+
 /* Around the end of 4 GiB, either way, as JITs whose code lies high call their program. */
 static void test_around(void)
 {
@@ -88,5 +131,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/jumps-x86/segments", test_segments);
     g_test_add_func("/jumps-x86/around", test_around);
+    g_test_add_func("/jumps-x86/flat", test_flat);
+    g_test_add_func("/jumps-x86/flat-or-not", test_flat_or_not);
     return g_test_run();
 }

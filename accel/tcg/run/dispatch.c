@@ -276,8 +276,8 @@ void *dispatch_follow_link(TcgState *env, TcgLink *link)
         return dispatch_next(env);
     }
     unit = find_unit(tv, &fetch);
+    check_mode(tv);
     if (!unit || tcg_pc(env) != pc || (unit->mode & (SINGLE | TCG_MODE_ALONE))) {
-        check_mode(tv);
         return enter_unit(tv, unit);
     }
     /* A flush on the way has freed the link and the unit that holds it. */
