@@ -165,7 +165,8 @@ static void *enter_unit(TcgVcpu *tv, TcgUnit *unit)
     if (unit->mode & SINGLE) {
         dispatch_note_single(tv, unit);
     }
-    return unit->entry;
+    /* What a device has been read for is executed: leaving now, and coming back, would read it again. */
+    return unit->span.host_page == tv->copy ? unit->body : unit->entry;
 }
 
 static unsigned jump_table(const TcgVcpu *tv, unsigned jump_class, uint64_t mode)
