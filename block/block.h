@@ -207,6 +207,8 @@ bool block_reopen(BlockGraph *graph, const char *list, GError **error);
 /* action: cancel, force-cancel, pause, resume, complete, finalize, dismiss, set-speed (value). */
 bool block_job_control(BlockGraph *graph, const char *id, const char *action, uint64_t value,
                        GError **error);
+/* Is there a job of this name, one on a disk (a block job) unless any_kind? */
+bool block_has_job(BlockGraph *graph, const char *id, bool any_kind);
 /* The jobs of a named drive that goes with its device are cancelled; they end by themselves. */
 void block_jobs_leave(BlockBackend *block);
 /* The answer of query-block-jobs, or of query-jobs (any_kind), as JSON; the caller frees. */

@@ -381,6 +381,9 @@ char *node_display_name(BlockNode *node);
 const BlockDriver *block_probe(const uint8_t *buffer, size_t size, const char *filename);
 /* The protocol that opens filename, by prefix or by what it is on the host. */
 const BlockDriver *block_protocol_for(const char *filename, GError **error);
+/* A new image, or one in the old one's place. Where it fails it leaves no file that was not there before. */
+bool block_create_image(BlockGraph *graph, const BlockDriver *driver, const char *filename,
+                        GHashTable *options, GError **error);
 /* Opens what the header names, of a node that was opened without. */
 bool node_open_backing(BlockNode *node, GError **error);
 /* The first node below that is no filter (itself included). */

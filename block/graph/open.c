@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum { PROBE_SIZE = 2048, BACKING_DEPTH_MAX = 256 };
 
@@ -160,10 +161,35 @@ const BlockDriver *block_protocol_for(const char *filename, GError **error)
                    (int)strcspn(filename, ":"), filename);
         return NULL;
     }
-    if (stat(filename, &st) == 0 && S_ISBLK(st.st_mode)) {
+    if (stat(filename, &st) == 0 && (S_ISBLK(st.st_mode) || S_ISCHR(st.st_mode))) {
         return block_driver_find("host_device");
     }
     return block_driver_find("file");
+}
+
+bool block_create_image(BlockGraph *graph, const BlockDriver *driver, const char *filename,
+                        GHashTable *options, GError **error)
+{
+    const char *backing = options_get(options, "backing_fmt");
+    struct stat st;
+    bool is_new = stat(filename, &st) < 0;
+
+    if (!driver->create) {
+        return error_fail(error, KASO_ERROR_UNSUPPORTED, "Format '%s' cannot be created",
+                          driver->name);
+    }
+    if (backing && !block_driver_find(backing)) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "Unknown format '%s' of the backing file: nothing would open the image",
+                          backing);
+    }
+    if (driver->create(graph, filename, options, error)) {
+        return true;
+    }
+    if (is_new) {
+        unlink(filename); /* half an image would look like one */
+    }
+    return false;
 }
 
 const BlockDriver *block_probe(const uint8_t *buffer, size_t size, const char *filename)

@@ -47,7 +47,8 @@ static json_t *block_job_json(BlockJob *job)
         "{s:s, s:s, s:I, s:I, s:I, s:b, s:b, s:s, s:b, s:s, s:b, s:b}", "type", job->type, "device",
         job->id, "len", (json_int_t)job->total, "offset", (json_int_t)job->offset, "speed",
         (json_int_t)job->speed, "busy", job->status == JOB_RUNNING, "paused", job->paused,
-        "io-status", job->io_status, "ready", job->ready, "status", status_names[job->status],
+        "io-status", job->io_status, "ready",
+        job->status == JOB_READY || job->status == JOB_STANDBY, "status", status_names[job->status],
         "auto-finalize", job->auto_finalize, "auto-dismiss", job->auto_dismiss);
 
     if (job->error) {
@@ -373,7 +374,7 @@ static void job_entry(void *opaque)
         result = job->cancelled ? cancel_result(job) : finish(job);
     }
     update_total(job);
-    if (result < 0 && result != -ECANCELED && !job->error) {
+    if (result < 0 && !job->error) {
         /* The bare reason: programs show it beside the job's name. */
         error_fail(&job->error, KASO_ERROR_IO, "%s", g_strerror(-result));
     }
@@ -548,7 +549,7 @@ typedef struct {
     uint64_t value;
     json_t *(*describe)(BlockJob *job);
     char *text;
-    bool done;
+    bool any_kind, done;
     GError **error;
 } JobCall;
 
@@ -576,6 +577,22 @@ bool block_job_control(BlockGraph *graph, const char *id, const char *action, ui
     JobCall call = { .graph = graph, .id = id, .action = action, .value = value, .error = error };
 
     async_run_sync(block_graph_context(graph), control_entry, &call);
+    return call.done;
+}
+
+static void has_entry(void *opaque)
+{
+    JobCall *call = opaque;
+    const BlockJob *job = job_find(call->graph, call->id);
+
+    call->done = job && (call->any_kind || !job->plain);
+}
+
+bool block_has_job(BlockGraph *graph, const char *id, bool any_kind)
+{
+    JobCall call = { .graph = graph, .id = id, .any_kind = any_kind };
+
+    async_run_sync(block_graph_context(graph), has_entry, &call);
     return call.done;
 }
 

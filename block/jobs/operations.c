@@ -59,9 +59,7 @@ static bool create_overlay(BlockNode *old, const BlockDriver *driver, const char
     options_set(options, "size", size);
     options_set(options, "backing_file", name);
     options_set(options, "backing_fmt", node_format(old));
-    return driver->create ? driver->create(old->graph, file, options, error)
-                          : error_fail(error, KASO_ERROR_UNSUPPORTED,
-                                       "Format '%s' cannot be created", driver->name);
+    return block_create_image(old->graph, driver, file, options, error);
 }
 
 bool operation_snapshot(BlockGraph *graph, GHashTable *arguments, GError **error)

@@ -304,9 +304,7 @@ static bool create_target(BlockJob *job, const BlockDriver *driver, const char *
         options_set(options, "backing_file", name);
         options_set(options, "backing_fmt", node_format(backing));
     }
-    return driver->create ? driver->create(job->graph, target, options, error)
-                          : error_fail(error, KASO_ERROR_UNSUPPORTED,
-                                       "Format '%s' cannot be created", driver->name);
+    return block_create_image(job->graph, driver, target, options, error);
 }
 
 /* The target of drive-mirror and drive-backup: a file that is made unless mode=existing. */

@@ -131,6 +131,9 @@ static bool check_data_file(const CreateOptions *o, GError **error)
 
 static bool check_create_options(const CreateOptions *o, GError **error)
 {
+    /* What an entry of the L1 table stands for. */
+    uint64_t span = o->cluster_size * (o->cluster_size / (o->extended_l2 ? 16 : 8));
+
     if (!is_power_of_two(o->cluster_size) || o->cluster_size < 512 || o->cluster_size > MIB(2)) {
         return fail(error, "Cluster size must be a power of two between 512 and 2048k");
     }
@@ -156,6 +159,10 @@ static bool check_create_options(const CreateOptions *o, GError **error)
     if (o->backing_file && o->prealloc != PREALLOC_OFF && !o->extended_l2) {
         return fail(error, "Backing file and preallocation can only be used at the same time if "
                            "extended_l2 is enabled");
+    }
+    if (o->size / span + (o->size % span != 0) > QCOW2_MAX_L1_BYTES / sizeof(uint64_t)) {
+        return fail(error, "The image size is too large for file format 'qcow2' with these "
+                           "clusters: give a larger cluster_size");
     }
     if (o->backing_format && !o->backing_file) {
         return fail(error, "Backing format cannot be used without backing file");

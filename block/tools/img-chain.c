@@ -343,6 +343,9 @@ static int rebase_run(Tool *tool, int argc, char **argv)
                          "specified",
                          command.backing);
     }
+    if (command.format && !block_driver_find(command.format)) {
+        return tool_fail(tool, "Invalid format name: '%s' (--help lists them)", command.format);
+    }
     command.image.no_backing = command.unsafe;
     command.image.force_share = false; /* as far as the image itself is concerned */
     child = tool_open(tool, name, &command.image);

@@ -363,7 +363,7 @@ bool tool_create(Tool *tool, const char *filename, const char *format, GHashTabl
         }
     }
     return tool_check_options(driver, options, error) &&
-           driver->create(tool->graph, filename, options, error);
+           block_create_image(tool->graph, driver, filename, options, error);
 }
 
 typedef struct {

@@ -215,26 +215,29 @@ static const MonitorArgument speed_arguments[] = {
     { NULL },
 };
 
+/* Only commands of block jobs have a class of their own for it; of other jobs they know nothing. */
+static bool find_job(BlockGraph *graph, const char *command, const char *id, GError **error)
+{
+    bool any = !g_str_has_prefix(command, "block-job-");
+
+    return block_has_job(graph, id, any) ||
+           error_fail(error, any ? KASO_ERROR_GENERIC : KASO_ERROR_NOT_ACTIVE, "%s '%s' not found",
+                      any ? "Job" : "Block job", id);
+}
+
 static json_t *control_job(Monitor *monitor, const char *command, const char *action,
                            json_t *arguments, GError **error)
 {
     BlockGraph *graph = monitor_block_graph(monitor, error);
-    const char *id = monitor_get_string(arguments, "device");
-    GError *failed = NULL;
+    const char *device = monitor_get_string(arguments, "device");
+    const char *id = device ? device : monitor_get_string(arguments, "id");
 
-    if (graph) {
+    if (graph && find_job(graph, command, id, error)) {
         if (!strcmp(action, "cancel") && monitor_get_bool(arguments, "force")) {
             action = "force-cancel";
         }
-        block_job_control(graph, id ? id : monitor_get_string(arguments, "id"), action,
-                          (uint64_t)monitor_get_int(arguments, "speed", 0), &failed);
-        if (failed && failed->code == KASO_ERROR_NOT_ACTIVE &&
-            !g_str_has_prefix(command, "block-job-")) {
-            failed->code = KASO_ERROR_GENERIC; /* only commands of block jobs know that class */
-        }
-        if (failed) {
-            g_propagate_error(error, failed);
-        }
+        block_job_control(graph, id, action, (uint64_t)monitor_get_int(arguments, "speed", 0),
+                          error);
     }
     return NULL;
 }

@@ -238,7 +238,7 @@ def io_commands():
 
 def full_disks():
     """Space that did not suffice is given back: a disk that was not full before is not full behind it."""
-    script = "mount -t tmpfs -o size=8m tmpfs . && cd $PWD && { $0 create -f $1 -o preallocation=$2 x 32M; echo status $?; du -k x; }"
+    script = "mount -t tmpfs -o size=8m tmpfs . && cd $PWD && { $0 create -f $1 -o preallocation=$2 x 32M; echo status $?; du -k .; }"
     for format_ in ("raw", "qcow2"):
         for how in ("full", "falloc"):
             os.mkdir("small")
@@ -272,6 +272,31 @@ def file_options():
         "preallocation=metadata,key-secret=s,iter-time=10", "f", "5M")
 
 
+def left_behind():
+    """What fails leaves no file behind, and no image is made that nothing could open."""
+    run(IMG, "create", "-q", "-f", "qcow2", "below", "1M")
+    for arguments in (("100P",), ("-o", "cluster_size=512", "2T"), ("-o", "extended_l2=on", "2P"), ("9223372036854775807",)):
+        text = run(IMG, "create", "-q", "-f", "qcow2", "new", *arguments, status=1)
+        assert "too large" in text and "cluster_size" in text, text
+        assert not os.path.exists("new"), arguments
+    run(IMG, "create", "-q", "-f", "qcow2", "-o", "extended_l2=on", "new", "16T")
+    os.unlink("new")
+    for format in ("qcow2", "qed", "vmdk"):
+        more = ("-F", "nope", "-b", "below", "-u", "new", "1M")
+        assert "nope" in run(IMG, "create", "-q", "-f", format, *more, status=1)
+        assert not os.path.exists("new"), format
+    run(IMG, "create", "-q", "-f", "qcow2", "-b", "below", "-F", "qcow2", "new")
+    assert "nope" in run(IMG, "rebase", "-u", "-b", "below", "-F", "nope", "new", status=1)
+    assert json.loads(run(IMG, "info", "--output=json", "new"))["backing-filename-format"] == "qcow2"
+
+
+def character_devices():
+    """Devices are devices of the host whatever their kind."""
+    found = json.loads(run(IMG, "info", "--output=json", "/dev/null"))
+    assert found["virtual-size"] == 0 and found["format"] == "raw", found
+    assert found["children"][0]["info"]["format"] == "host_device", found
+
+
 def option_help():
     """What -o takes is told in the form that scripts know, with what kind of value it is."""
     form = re.compile(r"  [\w.-]+=<(str|num|size|bool \(on/off\))> *- \S.*")
@@ -287,6 +312,7 @@ def option_help():
 
 with tempfile.TemporaryDirectory() as folder:
     os.chdir(folder)
-    for test in (option_help, creation, versions, words, data_files, sizes, tables, chains, targets, io_commands, full_disks, file_options):
+    for test in (option_help, creation, versions, words, data_files, sizes, tables, chains, targets, io_commands, full_disks, file_options,
+                 left_behind, character_devices):
         test()
     os.chdir("/")

@@ -19,6 +19,13 @@ def chain():
 CONTENT = ("read -P 1 0 1M", "read -P 2 1M 1M", "read -P 1 2M 2M", "read -P 3 4M 1M")
 
 
+def reaches(m, job, status):
+    while True:
+        data = m.qmp.wait_event("JOB_STATUS_CHANGE")["data"]
+        if data["id"] == job and data["status"] == status:
+            return
+
+
 def refusals():
     chain()
     with Machine("-drive", "if=none,id=d0,file=top,format=qcow2") as m:
@@ -28,6 +35,12 @@ def refusals():
             argument = "device" if command.startswith("block") else "id"
             assert m.ask(command, **{argument: "nobody"})["error"]["class"] == name
         assert m.ask("block-job-finalize", id="nobody")["error"]["class"] == "DeviceNotActive"
+        # Commands of block jobs know no other jobs.
+        m.do("blockdev-create", job_id="c", options={"driver": "file", "filename": "made", "size": 65536})
+        reaches(m, "c", "concluded")
+        for command, name in (("cancel", "device"), ("pause", "device"), ("complete", "device"), ("dismiss", "id")):
+            assert m.ask(f"block-job-{command}", **{name: "c"})["error"]["class"] == "DeviceNotActive", command
+        m.do("job-dismiss", id="c")
         for command, names in (("block-commit", ("base", "base-node")), ("block-commit", ("top", "top-node")),
                                ("block-stream", ("base", "base-node")), ("block-stream", ("base", "bottom")),
                                ("block-stream", ("base-node", "bottom"))):
@@ -38,6 +51,29 @@ def refusals():
         assert "backing-file" in m.fails("block-commit", device="d0", backing_file="x")
         # Commands take either name: both for one thing would hide the other.
         assert "conflicting" in m.fails("blockdev-add", driver="null-co", node_name="d0")
+
+
+def cancelled():
+    """A job that was cancelled says so as long as it is there; one that waits for its end is not ready."""
+    for command, more in (("block-stream", {}), ("block-commit", {"top": "mid"}), ("blockdev-backup", {"target": "t", "sync": "full"}),
+                          ("blockdev-mirror", {"target": "t", "sync": "full"})):
+        for waits in (False, True):
+            chain()
+            with Machine(*image("top"), *image("t")) as m:
+                m.do(command, device="top", job_id="j", auto_dismiss=False, auto_finalize=not waits, speed=0 if waits else 4096, **more)
+                if waits and command == "blockdev-mirror":
+                    reaches(m, "j", "ready")
+                    assert m.do("query-block-jobs")[0]["ready"]
+                    m.do("job-complete", id="j")
+                if waits:
+                    reaches(m, "j", "pending")
+                    assert not m.do("query-block-jobs")[0]["ready"]
+                m.do("job-cancel", id="j")
+                assert "error" not in m.qmp.wait_event("BLOCK_JOB_CANCELLED")["data"]
+                reaches(m, "j", "concluded")
+                for query in ("query-jobs", "query-block-jobs"):
+                    assert m.do(query)[0]["error"] == "Operation canceled", query
+                m.do("job-dismiss", id="j")
 
 
 def other_sizes():
@@ -211,7 +247,7 @@ def units():
 
 
 def main():
-    for part in (refusals, other_sizes, unused, ends, performance, patient_commit, paths, late_backing, backing_before_pivot, units):
+    for part in (refusals, cancelled, other_sizes, unused, ends, performance, patient_commit, paths, late_backing, backing_before_pivot, units):
         with tempfile.TemporaryDirectory() as folder:
             os.chdir(folder)
             part()
