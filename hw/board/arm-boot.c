@@ -58,6 +58,7 @@ void arm_boot_init(ArmBoot *boot, Machine *machine, uint64_t ram_base)
 void arm_boot_free(ArmBoot *boot)
 {
     g_clear_pointer(&boot->images, g_ptr_array_unref);
+    loader_file_clear(&boot->other);
 }
 
 /* --- files --- */
@@ -155,13 +156,23 @@ static uint64_t clip_segment(const ArmBoot *boot, ArmImageSegment *s)
     return room;
 }
 
+/* RAM or flash, which belongs to programs that are linked for it. */
+static bool in_any_memory(const ArmBoot *boot, const ArmImageSegment *s)
+{
+    const LoaderPart part = { s->address, s->content, s->memory_bytes };
+
+    return loader_part_check(boot->machine, &part, NULL);
+}
+
 static void add_kernel_segment(ArmBoot *boot, const char *path, const ArmImageSegment *s,
                                bool mapped)
 {
     ArmImageSegment part = { s->address, g_bytes_ref(s->content), s->memory_bytes };
     uint64_t loaded = clip_segment(boot, &part);
 
-    if (loaded != s->memory_bytes) {
+    if (!loaded && in_any_memory(boot, s)) {
+        loader_file_add(&boot->other, s->address, g_bytes_ref(s->content), s->memory_bytes);
+    } else if (loaded != s->memory_bytes) {
         log_printf("kernel '%s': %sthe segment at %#" PRIx64 " (%" PRIu64
                    " bytes) is left out: it is not in RAM (%#" PRIx64 " to %#" PRIx64 ")\n",
                    path, loaded ? "part of " : "", s->address, s->memory_bytes, boot->ram_base,
@@ -175,7 +186,7 @@ static void add_kernel_segment(ArmBoot *boot, const char *path, const ArmImageSe
     g_bytes_unref(part.content);
 }
 
-/* Whether the kernel can run with what lies in RAM: all of an Image; the entry of an ELF file. */
+/* Whether the kernel can run with what is loaded: all of an Image; the entry of an ELF file. */
 static bool check_placement(const ArmBoot *boot, const char *path, const ArmImage *image,
                             GError **error)
 {
@@ -183,6 +194,9 @@ static bool check_placement(const ArmBoot *boot, const char *path, const ArmImag
         const ArmImageSegment *s = &g_array_index(image->segments, ArmImageSegment, i);
         bool has_entry = image->entry - s->address < s->memory_bytes;
 
+        if (has_entry && image->is_elf && in_any_memory(boot, s)) {
+            return true;
+        }
         if (!in_ram(boot, s->address, s->memory_bytes) &&
             (!image->is_elf || (has_entry && !in_ram(boot, image->entry, 4)))) {
             return error_fail(error, KASO_ERROR_INVALID,
@@ -452,6 +466,7 @@ void arm_boot_reset(ArmBoot *boot, const void *fdt)
     for (unsigned i = 0; i < boot->images->len; i++) {
         write_image(boot, boot->images->pdata[i]);
     }
+    loader_file_write(machine, &boot->other);
     if (fdt) {
         address_space_write_bytes(&machine->memory_space, boot->dtb_address, fdt,
                                   fdt_totalsize(fdt), MEMORY_ATTRIBUTES_DMA);

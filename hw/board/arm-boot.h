@@ -11,12 +11,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "hw/misc/loader-file.h"
 #include "machine/machine.h"
 
 typedef struct {
     Machine *machine;
     uint64_t ram_base, ram_bytes;
     GPtrArray *images; /* ArmBootImage *, private */
+    LoaderFile other;  /* what goes to other memory than RAM: a program in flash */
     bool has_run;      /* RAM is no longer all zeroes */
     bool has_kernel;   /* entry is valid: the CPU starts there, x0 = dtb_address */
     uint64_t entry;

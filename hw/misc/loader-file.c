@@ -25,11 +25,25 @@ typedef struct {
     uint64_t address, limit;
 } Source;
 
-static void add_part(LoaderFile *file, uint64_t address, GBytes *content, uint64_t memory_bytes)
+static void clear_part(void *part)
+{
+    g_bytes_unref(((LoaderPart *)part)->content);
+}
+
+void loader_file_add(LoaderFile *file, uint64_t address, GBytes *content, uint64_t memory_bytes)
 {
     LoaderPart part = { address, content, MAX(memory_bytes, g_bytes_get_size(content)) };
 
+    if (!file->parts) {
+        file->parts = g_array_new(false, false, sizeof part);
+        g_array_set_clear_func(file->parts, clear_part);
+    }
     g_array_append_val(file->parts, part);
+}
+
+void loader_file_clear(LoaderFile *file)
+{
+    g_clear_pointer(&file->parts, g_array_unref);
 }
 
 static GBytes *piece(const Source *s, uint64_t offset, uint64_t bytes)
@@ -89,7 +103,7 @@ static bool add_segment(LoaderFile *file, const Source *s, ElfKind kind, const u
     if (in_file > s->size || offset > s->size - in_file) {
         return truncated(s, error);
     }
-    add_part(file, phys, piece(s, offset, in_file), in_memory);
+    loader_file_add(file, phys, piece(s, offset, in_file), in_memory);
     /* The entry is a virtual address; paging is off. */
     if (entry >= virt && entry - virt < in_memory) {
         file->entry = entry - virt + phys;
@@ -118,7 +132,7 @@ static bool read_elf(LoaderFile *file, const Source *s, GError **error)
             return false;
         }
     }
-    return file->parts->len ||
+    return file->parts ||
            error_fail(error, KASO_ERROR_INVALID,
                       "file '%s' is an ELF file without anything to load (an object file?)",
                       s->path);
@@ -219,7 +233,7 @@ static bool read_uimage(LoaderFile *file, const Source *s, GError **error)
     if (!content) {
         return false;
     }
-    add_part(file, placed ? uimage_word(s, UIMAGE_LOAD) : s->address, content, 0);
+    loader_file_add(file, placed ? uimage_word(s, UIMAGE_LOAD) : s->address, content, 0);
     file->entry = uimage_word(s, UIMAGE_ENTRY) + (type == UIMAGE_KERNEL_NOLOAD ? s->address : 0);
     return true;
 }
@@ -269,7 +283,7 @@ static void hex_flush(LoaderFile *file, HexState *state)
     uint64_t bytes = state->gathered->len;
 
     if (bytes) {
-        add_part(file, state->next - bytes, g_byte_array_free_to_bytes(state->gathered), 0);
+        loader_file_add(file, state->next - bytes, g_byte_array_free_to_bytes(state->gathered), 0);
         state->gathered = g_byte_array_new();
     }
 }
@@ -332,23 +346,6 @@ static bool read_hex(LoaderFile *file, const Source *s)
 
 /* --- */
 
-static void clear_part(void *part)
-{
-    g_bytes_unref(((LoaderPart *)part)->content);
-}
-
-static void start(LoaderFile *file)
-{
-    file->parts = g_array_new(false, false, sizeof(LoaderPart));
-    g_array_set_clear_func(file->parts, clear_part);
-    file->entry = 0;
-}
-
-void loader_file_clear(LoaderFile *file)
-{
-    g_clear_pointer(&file->parts, g_array_unref);
-}
-
 static bool parse(LoaderFile *file, const Source *s, bool raw, GError **error)
 {
     if (!raw && is_elf(s)) {
@@ -360,8 +357,8 @@ static bool parse(LoaderFile *file, const Source *s, bool raw, GError **error)
     if (!raw && read_hex(file, s)) {
         return true;
     }
-    g_array_set_size(file->parts, 0);
-    add_part(file, s->address, g_bytes_ref(s->whole), 0);
+    loader_file_clear(file);
+    loader_file_add(file, s->address, g_bytes_ref(s->whole), 0);
     file->entry = s->address;
     return true;
 }
@@ -384,7 +381,7 @@ bool loader_file_read(LoaderFile *file, const char *path, uint64_t address, bool
     }
     s.data = g_bytes_get_data(s.whole, &size);
     s.size = size;
-    start(file);
+    *file = (LoaderFile){ 0 };
     ok = size ? parse(file, &s, raw, error)
               : error_fail(error, KASO_ERROR_INVALID, "file '%s' is empty", path);
     g_bytes_unref(s.whole);

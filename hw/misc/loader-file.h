@@ -16,8 +16,9 @@ typedef struct {
     uint64_t memory_bytes;
 } LoaderPart;
 
+/* All zero: empty. */
 typedef struct {
-    GArray *parts; /* LoaderPart */
+    GArray *parts; /* LoaderPart; NULL: none */
     uint64_t entry;
 } LoaderFile;
 
@@ -27,8 +28,11 @@ typedef struct {
  */
 bool loader_file_read(LoaderFile *file, const char *path, uint64_t address, bool raw,
                       uint64_t limit, GError **error);
+/* Takes the reference to content; zeroes behind it up to memory_bytes, if that is more. */
+void loader_file_add(LoaderFile *file, uint64_t address, GBytes *content, uint64_t memory_bytes);
 void loader_file_clear(LoaderFile *file);
 /* Whether all of it is RAM or ROM. The machine lock is held, as for: */
+bool loader_part_check(Machine *machine, const LoaderPart *part, GError **error);
 bool loader_file_check(Machine *machine, const LoaderFile *file, GError **error);
 /* Writes it, also into ROM. */
 void loader_file_write(Machine *machine, const LoaderFile *file);

@@ -41,7 +41,7 @@ static void write_part(Machine *machine, const LoaderPart *part)
     }
 }
 
-static bool check_part(Machine *machine, const LoaderPart *part, GError **error)
+bool loader_part_check(Machine *machine, const LoaderPart *part, GError **error)
 {
     for (uint64_t done = 0, bytes; done < part->memory_bytes; done += bytes) {
         bytes = part->memory_bytes - done;
@@ -60,7 +60,7 @@ static bool check_part(Machine *machine, const LoaderPart *part, GError **error)
 bool loader_file_check(Machine *machine, const LoaderFile *file, GError **error)
 {
     for (unsigned i = 0; file->parts && i < file->parts->len; i++) {
-        if (!check_part(machine, &g_array_index(file->parts, LoaderPart, i), error)) {
+        if (!loader_part_check(machine, &g_array_index(file->parts, LoaderPart, i), error)) {
             return false;
         }
     }

@@ -50,7 +50,6 @@ static void on_reset(void *opaque)
 static bool take_data(Loader *l, GError **error)
 {
     uint8_t bytes[MOST_DATA];
-    LoaderPart part;
 
     if (l->file || l->raw) {
         return error_fail(error, KASO_ERROR_INVALID,
@@ -66,9 +65,7 @@ static bool take_data(Loader *l, GError **error)
 
         bytes[place] = (uint8_t)(l->data >> (8 * i));
     }
-    part = (LoaderPart){ l->address, g_bytes_new(bytes, l->data_bytes), l->data_bytes };
-    l->contents.parts = g_array_new(false, false, sizeof part);
-    g_array_append_val(l->contents.parts, part);
+    loader_file_add(&l->contents, l->address, g_bytes_new(bytes, l->data_bytes), l->data_bytes);
     return true;
 }
 

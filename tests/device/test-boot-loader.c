@@ -286,6 +286,57 @@ static void elf_outside(void)
     expect_failure(file, sizeof file, "too little RAM");
 }
 
+/* A program that is linked for flash: its parts go there, and again at each reset; so does its start. */
+static void elf_in_flash(void)
+{
+    enum { FLASH = 0x1000, PROGRAM_BYTES = 0x20 };
+    uint8_t file[0x200] = { 0 };
+    const Elf64_Ehdr header = {
+        .e_ident = { 0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, 1 },
+        .e_machine = EM_AARCH64,
+        .e_phoff = 0x40,
+        .e_phnum = 2,
+        .e_phentsize = sizeof(Elf64_Phdr),
+        .e_entry = FLASH + 8,
+    };
+    const Elf64_Phdr segments[2] = {
+        { PT_LOAD, PF_X, 0x100, FLASH, FLASH, PROGRAM_BYTES, PROGRAM_BYTES + 8, 8 },
+        { PT_LOAD, PF_W, 0x180, RIG_RAM + 0x1000, RIG_RAM + 0x1000, 8, 0x100, 8 },
+    };
+    g_autoptr(GError) error = NULL;
+    g_autofree char *path = NULL;
+    MemoryRegion flash;
+    ArmBoot boot;
+    Rig rig;
+
+    memcpy(file, &header, sizeof header);
+    memcpy(file + 0x40, segments, sizeof segments);
+    memset(file + 0x100, 0x5a, 0x100);
+    path = temporary(file, sizeof file);
+    rig_open(&rig, NULL, NULL);
+    memory_region_remove(&rig.ram);
+    machine_map_ram(rig.machine, RIG_RAM, &error);
+    memory_region_init_rom(&flash, rig.machine, "flash", 0x1000, NULL, NULL, NULL);
+    memory_region_add(rig.machine->system_memory, FLASH, &flash, 0);
+    rig.machine->config.kernel = g_strdup(path);
+    arm_boot_init(&boot, rig.machine, RIG_RAM);
+    g_assert_true(arm_boot_load(&boot, 4096, &error));
+    g_assert_no_error(error);
+    g_assert_cmphex(boot.entry, ==, FLASH + 8);
+    g_assert_cmphex(boot.dtb_address, ==, RIG_RAM);
+    for (unsigned i = 0; i < 2; i++) {
+        memset(flash.host, 0xff, 0x1000);
+        arm_boot_reset(&boot, NULL);
+        g_assert_cmpmem(flash.host, PROGRAM_BYTES, file + 0x100, PROGRAM_BYTES);
+        g_assert_cmphex(load_le64(flash.host + PROGRAM_BYTES), ==, 0);
+        g_assert_cmphex(flash.host[PROGRAM_BYTES + 8], ==, 0xff);
+        g_assert_cmpmem(rig.machine->ram.host + 0x1000, 8, file + 0x180, 8);
+    }
+    memory_region_remove(&flash);
+    unlink(path);
+    unload(&rig, &boot);
+}
+
 static void device_tree(void)
 {
     uint8_t tree[1024];
@@ -342,5 +393,6 @@ void test_boot_loader(void)
     g_test_add_func("/boot/sizes", sizes);
     g_test_add_func("/boot/elf", elf);
     g_test_add_func("/boot/elf-outside", elf_outside);
+    g_test_add_func("/boot/elf-in-flash", elf_in_flash);
     g_test_add_func("/boot/device-tree", device_tree);
 }
