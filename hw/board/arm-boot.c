@@ -240,7 +240,8 @@ static bool load_kernel(ArmBoot *boot, GError **error)
         return false;
     }
     content = arm_image_unpack(path, file, true, boot->ram_bytes, error);
-    ok = content && arm_image_parse(&image, path, content, boot->ram_base, error) &&
+    ok = content &&
+         arm_image_parse(&image, path, content, boot->ram_base, boot->ram_bytes, error) &&
          check_placement(boot, path, &image, error) && check_command_line(boot, &image, error);
     boot->kernel_start = image.is_elf ? UINT64_MAX : boot->ram_base;
     for (unsigned i = 0; ok && i < image.segments->len; i++) {

@@ -16,6 +16,7 @@
 #include "base/bits.h"
 #include "base/error.h"
 #include "hw/board/image-guess.h"
+#include "hw/misc/uimage.h"
 
 /* --- containers --- */
 
@@ -166,16 +167,27 @@ static uint64_t pe_file_bytes(const uint8_t *data, gsize size)
     return needed;
 }
 
+/* Where things are in struct arm64_image_header. */
+enum { TEXT_OFFSET = 8, IMAGE_SIZE = 16, IMAGE_MAGIC = 0x38, IMAGE_HEADER = 64 };
+
+/* Of kernels that do not say it, as Linux before 3.17, from the start of RAM. */
+enum { PLAIN_OFFSET = 0x80000 };
+
+static bool is_linux_image(const uint8_t *data, gsize size)
+{
+    return size >= IMAGE_HEADER && memcmp(data + IMAGE_MAGIC, "ARM\x64", 4) == 0;
+}
+
 static bool parse_linux_image(ArmImage *image, const char *path, GBytes *content, uint64_t base,
                               GError **error)
 {
     gsize size;
     const uint8_t *data = g_bytes_get_data(content, &size);
-    uint64_t text_offset = load_le64(data + 8), image_size = load_le64(data + 16);
+    uint64_t text_offset = load_le64(data + TEXT_OFFSET), image_size = load_le64(data + IMAGE_SIZE);
     uint64_t needed = pe_file_bytes(data, size);
 
     if (image_size == 0) {
-        text_offset = 0x80000; /* before Linux 3.17 the field was not there */
+        text_offset = PLAIN_OFFSET;
     }
     if (needed > size) {
         return error_fail(error, KASO_ERROR_INVALID,
@@ -247,33 +259,60 @@ static bool parse_elf(ArmImage *image, const char *path, GBytes *content, GError
     return true;
 }
 
+/* A kernel that says no address goes where plain binaries go. */
+static bool parse_uimage(ArmImage *image, const char *path, GBytes *file, uint64_t base,
+                         uint64_t limit, GError **error)
+{
+    UImage uimage;
+    uint64_t start, memory_bytes = 0;
+    gsize size;
+    const uint8_t *data;
+
+    if (!uimage_read(&uimage, "kernel", path, file, limit, error)) {
+        return false;
+    }
+    data = g_bytes_get_data(uimage.content, &size);
+    start = uimage.placed ? uimage.load : base + PLAIN_OFFSET;
+    if (is_linux_image(data, size)) {
+        image->is_linux = true;
+        memory_bytes = load_le64(data + IMAGE_SIZE);
+    }
+    add_segment(image, start, uimage.content, 0, size, memory_bytes);
+    image->entry = uimage.placed ? uimage.entry : start;
+    g_bytes_unref(uimage.content);
+    return true;
+}
+
 static void clear_segment(void *segment)
 {
     g_bytes_unref(((ArmImageSegment *)segment)->content);
 }
 
 bool arm_image_parse(ArmImage *image, const char *path, GBytes *content, uint64_t base,
-                     GError **error)
+                     uint64_t limit, GError **error)
 {
     gsize size;
     const uint8_t *data = g_bytes_get_data(content, &size);
 
     image->segments = g_array_new(false, true, sizeof(ArmImageSegment));
     g_array_set_clear_func(image->segments, clear_segment);
-    if (size >= 64 && memcmp(data + 0x38, "ARM\x64", 4) == 0) {
+    if (is_linux_image(data, size)) {
         image->is_linux = true;
         return parse_linux_image(image, path, content, base, error);
     }
     if (size >= SELFMAG && memcmp(data, ELFMAG, SELFMAG) == 0) {
         return parse_elf(image, path, content, error);
     }
+    if (uimage_is(data, size)) {
+        return parse_uimage(image, path, content, base, limit, error);
+    }
     if (image_guess(data, size)) {
         g_printerr(
             "kaso: warning: kernel '%s' looks like %s; it is started as code for this machine\n",
             path, image_guess(data, size));
     }
-    add_segment(image, base + 0x80000, content, 0, size, 0);
-    image->entry = base + 0x80000;
+    add_segment(image, base + PLAIN_OFFSET, content, 0, size, 0);
+    image->entry = base + PLAIN_OFFSET;
     return true;
 }
 

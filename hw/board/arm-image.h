@@ -25,11 +25,11 @@ typedef struct {
 GBytes *arm_image_unpack(const char *path, GBytes *file, bool zboot, uint64_t limit,
                          GError **error);
 /*
- * Finds out the format: arm64 Image, ELF, else a plain binary. base: the start of RAM, which is 2 MiB
- * aligned. Frees nothing on failure but what it made.
+ * Finds out the format: arm64 Image, ELF, uImage (unpacked to at most limit bytes), else a plain binary. base: the start of
+ * RAM, which is 2 MiB aligned. Frees nothing on failure but what it made.
  */
 bool arm_image_parse(ArmImage *image, const char *path, GBytes *content, uint64_t base,
-                     GError **error);
+                     uint64_t limit, GError **error);
 void arm_image_clear(ArmImage *image);
 
 #endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Formats of files that are loaded: ELF (System V ABI, chapter 5), U-Boot's legacy image (include/image.h of U-Boot),
- * Intel HEX (Intel, 1988).
+ * Formats of files that are loaded: ELF (System V ABI, chapter 5), Intel HEX (Intel, 1988); uImages are read by uimage.c.
  *
  * Files come from the user: each size and offset is checked against the file before use.
  */
@@ -10,12 +9,12 @@
 #include <elf.h>
 #include <inttypes.h>
 #include <string.h>
-#include <zlib.h>
 
 #include "base/bits.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/hex.h"
+#include "hw/misc/uimage.h"
 
 typedef struct {
     const char *path;
@@ -138,103 +137,16 @@ static bool read_elf(LoaderFile *file, const Source *s, GError **error)
                       s->path);
 }
 
-/* --- U-Boot's legacy image: a big-endian header of 64 bytes, then the data --- */
-
-enum {
-    UIMAGE_MAGIC = 0x27051956,
-    UIMAGE_HEADER = 64,
-    UIMAGE_HEADER_CRC = 4,
-    UIMAGE_SIZE = 12,
-    UIMAGE_LOAD = 16,
-    UIMAGE_ENTRY = 20,
-    UIMAGE_DATA_CRC = 24,
-    UIMAGE_TYPE = 30,
-    UIMAGE_COMPRESSION = 31,
-
-    UIMAGE_STANDALONE = 1,
-    UIMAGE_KERNEL = 2,
-    UIMAGE_RAMDISK = 3,
-    UIMAGE_FIRMWARE = 5,
-    UIMAGE_KERNEL_NOLOAD = 14,
-    UIMAGE_PLAIN = 0,
-    UIMAGE_GZIP = 1,
-};
-
-static uint32_t uimage_word(const Source *s, unsigned offset)
-{
-    return (uint32_t)elf_number(s->data + offset, 4, true);
-}
-
-static bool is_uimage(const Source *s)
-{
-    return s->size >= UIMAGE_HEADER && uimage_word(s, 0) == UIMAGE_MAGIC;
-}
-
-static bool uimage_sums_agree(const Source *s, uint32_t bytes)
-{
-    uint8_t header[UIMAGE_HEADER];
-
-    memcpy(header, s->data, sizeof header);
-    memset(header + UIMAGE_HEADER_CRC, 0, 4);
-    return crc32(0, header, sizeof header) == uimage_word(s, UIMAGE_HEADER_CRC) &&
-           crc32(0, s->data + UIMAGE_HEADER, bytes) == uimage_word(s, UIMAGE_DATA_CRC);
-}
-
-static GBytes *unpack(const Source *s, uint32_t bytes, GError **error)
-{
-    enum { CHUNK = 65536 };
-    GByteArray *out = g_byte_array_new();
-    z_stream stream = { .next_in = (Bytef *)s->data + UIMAGE_HEADER, .avail_in = bytes };
-    uint8_t chunk[CHUNK];
-    int status = inflateInit2(&stream, 15 + 16);
-
-    while (status == Z_OK && out->len <= s->limit) {
-        stream.next_out = chunk;
-        stream.avail_out = CHUNK;
-        status = inflate(&stream, Z_NO_FLUSH);
-        g_byte_array_append(out, chunk, CHUNK - stream.avail_out);
-    }
-    inflateEnd(&stream);
-    if (status == Z_STREAM_END && out->len <= s->limit) {
-        return g_byte_array_free_to_bytes(out);
-    }
-    error_fail(error, KASO_ERROR_INVALID, "file '%s' is a uImage whose gzip data %s", s->path,
-               out->len > s->limit ? "unpacks to more than the RAM there is" : "is damaged");
-    g_byte_array_unref(out);
-    return NULL;
-}
-
 static bool read_uimage(LoaderFile *file, const Source *s, GError **error)
 {
-    uint32_t bytes = uimage_word(s, UIMAGE_SIZE);
-    unsigned type = s->data[UIMAGE_TYPE], packed = s->data[UIMAGE_COMPRESSION];
-    bool placed = type != UIMAGE_RAMDISK && type != UIMAGE_KERNEL_NOLOAD;
-    GBytes *content;
+    UImage image;
 
-    if (type != UIMAGE_STANDALONE && type != UIMAGE_KERNEL && type != UIMAGE_RAMDISK &&
-        type != UIMAGE_FIRMWARE && type != UIMAGE_KERNEL_NOLOAD) {
-        return error_fail(error, KASO_ERROR_UNSUPPORTED,
-                          "file '%s' is a uImage of type %u; kernels (2, 14), RAM disks (3), "
-                          "programs (1) and firmware (5) can be loaded, or force-raw=on",
-                          s->path, type);
-    }
-    if (packed != UIMAGE_PLAIN && packed != UIMAGE_GZIP) {
-        return error_fail(error, KASO_ERROR_UNSUPPORTED,
-                          "file '%s' is a uImage with compression %u; only gzip can be unpacked",
-                          s->path, packed);
-    }
-    if (bytes > s->size - UIMAGE_HEADER || !uimage_sums_agree(s, bytes)) {
-        return error_fail(error, KASO_ERROR_INVALID,
-                          "file '%s' is a uImage that is truncated or damaged (its checksums do "
-                          "not agree); force-raw=on loads it as it is",
-                          s->path);
-    }
-    content = packed == UIMAGE_GZIP ? unpack(s, bytes, error) : piece(s, UIMAGE_HEADER, bytes);
-    if (!content) {
+    if (!uimage_read(&image, "file", s->path, s->whole, s->limit, error)) {
+        g_prefix_error(error, "with force-raw=on it is loaded as it is: ");
         return false;
     }
-    loader_file_add(file, placed ? uimage_word(s, UIMAGE_LOAD) : s->address, content, 0);
-    file->entry = uimage_word(s, UIMAGE_ENTRY) + (type == UIMAGE_KERNEL_NOLOAD ? s->address : 0);
+    loader_file_add(file, image.placed ? image.load : s->address, image.content, 0);
+    file->entry = image.entry + (image.placed ? 0 : s->address);
     return true;
 }
 
@@ -351,7 +263,7 @@ static bool parse(LoaderFile *file, const Source *s, bool raw, GError **error)
     if (!raw && is_elf(s)) {
         return read_elf(file, s, error);
     }
-    if (!raw && is_uimage(s)) {
+    if (!raw && uimage_is(s->data, s->size)) {
         return read_uimage(file, s, error);
     }
     if (!raw && read_hex(file, s)) {

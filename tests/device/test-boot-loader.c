@@ -337,6 +337,60 @@ static void elf_in_flash(void)
     unload(&rig, &boot);
 }
 
+/* U-Boot's images: where they say, started where they say, packed or not; an arm64 Image may be inside. */
+static GBytes *uimage(const void *data, uint32_t size, uint8_t type, uint8_t compression)
+{
+    uint8_t *out = g_malloc0(64 + size);
+
+    store_be32(out, 0x27051956);
+    store_be32(out + 12, size);
+    store_be32(out + 16, RIG_RAM + 0x5000);
+    store_be32(out + 20, RIG_RAM + 0x5010);
+    store_be32(out + 24, (uint32_t)crc32(0, data, size));
+    out[30] = type;
+    out[31] = compression;
+    memcpy(out + 64, data, size);
+    store_be32(out + 4, (uint32_t)crc32(0, out, 64));
+    return g_bytes_new_take(out, 64 + size);
+}
+
+static void uimages(void)
+{
+    enum { KERNEL = 2, KERNEL_NOLOAD = 14, GZIP = 1, LZMA = 3, BYTES = 3000 };
+    g_autofree uint8_t *image = make_image(BYTES, 0x80000, 0x10000);
+    g_autoptr(GBytes) packed = gzip(image, BYTES);
+    const struct {
+        GBytes *file;
+        uint64_t address, entry;
+    } files[] = {
+        { uimage(image, BYTES, KERNEL, 0), RIG_RAM + 0x5000, RIG_RAM + 0x5010 },
+        { uimage(g_bytes_get_data(packed, NULL), (uint32_t)g_bytes_get_size(packed), KERNEL, GZIP),
+          RIG_RAM + 0x5000, RIG_RAM + 0x5010 },
+        { uimage(image, BYTES, KERNEL_NOLOAD, 0), RIG_RAM + 0x80000, RIG_RAM + 0x80000 },
+    };
+    g_autoptr(GBytes) other = uimage(image, BYTES, KERNEL, LZMA);
+    gsize size;
+    g_autofree uint8_t *damaged = g_memdup2(g_bytes_get_data(files[0].file, &size), 64 + BYTES);
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(files); i++) {
+        const void *data = g_bytes_get_data(files[i].file, &size);
+        ArmBoot boot;
+        Rig rig;
+        g_autofree char *message = load(&rig, &boot, data, size, NULL);
+
+        g_assert_cmpstr(message, ==, NULL);
+        g_assert_cmphex(boot.entry, ==, files[i].entry);
+        g_assert_cmphex(boot.kernel_end, ==, files[i].address + 0x10000);
+        g_assert_cmpmem(rig.machine->ram.host + (files[i].address - RIG_RAM), BYTES, image, BYTES);
+        unload(&rig, &boot);
+        g_bytes_unref(files[i].file);
+    }
+    expect_failure(g_bytes_get_data(other, &size), size, "compression 3");
+    damaged[500] ^= 1;
+    expect_failure(damaged, 64 + BYTES, "damaged");
+    expect_failure(damaged, 100, "truncated");
+}
+
 static void device_tree(void)
 {
     uint8_t tree[1024];
@@ -394,5 +448,6 @@ void test_boot_loader(void)
     g_test_add_func("/boot/elf", elf);
     g_test_add_func("/boot/elf-outside", elf_outside);
     g_test_add_func("/boot/elf-in-flash", elf_in_flash);
+    g_test_add_func("/boot/uimages", uimages);
     g_test_add_func("/boot/device-tree", device_tree);
 }

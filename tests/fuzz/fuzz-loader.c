@@ -27,7 +27,7 @@ static void load_kernel(GBytes *file)
             continue;
         }
         g_assert_cmpuint(g_bytes_get_size(content), <=, MAX(LIMIT, g_bytes_get_size(file)));
-        if (arm_image_parse(&image, "fuzz", content, BASE, &error)) {
+        if (arm_image_parse(&image, "fuzz", content, BASE, LIMIT, &error)) {
             for (unsigned i = 0; i < image.segments->len; i++) {
                 const ArmImageSegment *segment = &g_array_index(image.segments, ArmImageSegment, i);
 
