@@ -14,6 +14,8 @@ import time
 LIMIT = 30  # what waits does so for ever; this only tells a hang from an end
 children, held = [], []
 atexit.register(lambda: release())
+for number in signal.SIGTERM, signal.SIGINT, signal.SIGHUP:
+    signal.signal(number, signal.SIG_DFL)  # who started us may have turned them off, for us and our children
 
 
 def start(*command, **more):
