@@ -61,7 +61,8 @@ static void chardev_resolve_negation(const Property *table, const char **name, c
 /* Options that all types have, which are not properties of the type. */
 static bool chardev_option_is_ours(const char *name)
 {
-    static const char *const names[] = { "mux", "id", "backend", "logfile", "logappend" };
+    static const char *const names[] = { "mux",     "id",        "backend",
+                                         "logfile", "logappend", "logtimestamp" };
 
     for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
         if (!strcmp(name, names[i])) {
@@ -71,12 +72,19 @@ static bool chardev_option_is_ours(const char *name)
     return false;
 }
 
+/* Given, and not as off. */
+static bool chardev_option_is_on(GHashTable *options, const char *name)
+{
+    gpointer value;
+
+    return g_hash_table_lookup_extended(options, name, NULL, &value) &&
+           chardev_option_is_true(value);
+}
+
 static bool chardev_open_log(Chardev *chardev, GHashTable *options, GError **error)
 {
     const char *path = options ? g_hash_table_lookup(options, "logfile") : NULL;
-    gpointer append;
-    bool keep = path && g_hash_table_lookup_extended(options, "logappend", NULL, &append) &&
-                chardev_option_is_true(append);
+    bool keep = path && chardev_option_is_on(options, "logappend");
     int fd;
 
     if (!path) {
@@ -88,6 +96,7 @@ static bool chardev_open_log(Chardev *chardev, GHashTable *options, GError **err
                                 chardev->id, path);
     }
     chardev->log_fd = fd;
+    chardev->log_stamps = chardev_option_is_on(options, "logtimestamp");
     return true;
 }
 

@@ -63,7 +63,7 @@ void chardev_detach(Chardev *chardev, void *opaque)
 }
 
 /* A log that cannot be written must not stop the guest. */
-static void write_log(Chardev *chardev, const char *data, size_t size)
+static void write_to_log(Chardev *chardev, const char *data, size_t size)
 {
     while (size) {
         ssize_t n = write(chardev->log_fd, data, size);
@@ -74,6 +74,32 @@ static void write_log(Chardev *chardev, const char *data, size_t size)
         data += n;
         size -= n;
     }
+}
+
+/* In UTC, as other logs of machines have it. */
+static void stamp_log(Chardev *chardev)
+{
+    g_autoptr(GDateTime) now = g_date_time_new_now_utc();
+    g_autofree char *text = g_date_time_format(now, "%Y-%m-%dT%H:%M:%S.%fZ ");
+
+    write_to_log(chardev, text, strlen(text));
+}
+
+static void write_log(Chardev *chardev, const char *data, size_t size)
+{
+    while (chardev->log_stamps && size) {
+        const char *end = memchr(data, '\n', size);
+        size_t line = end ? (size_t)(end - data) + 1 : size;
+
+        if (!chardev->log_in_line) {
+            stamp_log(chardev);
+        }
+        write_to_log(chardev, data, line);
+        chardev->log_in_line = !end;
+        data += line;
+        size -= line;
+    }
+    write_to_log(chardev, data, size);
 }
 
 size_t chardev_write(Chardev *chardev, const void *data, size_t size)

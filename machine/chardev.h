@@ -78,6 +78,7 @@ struct Chardev {
     void *frontend_opaque;
     bool guest_closed;            /* nobody in the guest has the front end open */
     int log_fd;                   /* copy of all output (logfile=), 0: none */
+    bool log_stamps, log_in_line; /* each of its lines begins with the time; one has begun */
     int passed[CHARDEV_PASSED_MAX]; /* descriptors that came with the input and that nobody has taken, oldest first */
     unsigned passed_count;
 };

@@ -11,7 +11,10 @@ const NotYet properties_not_yet[] = {
       "hash-udp6 hash-udp6ex "
       "rsc_interval",
       "frames are not spread by hashes, nor put together" },
-    { "page-poison", "leave it out" },
+    { "page-poison opened", "leave it out" },
+    { "poll-weight thread-pool-min thread-pool-max", "all I/O threads share one pool of workers" },
+    { "prealloc-context pmem rom", "memory of a file is plain, and filled by one thread" },
+    { "encoding", "texts are UTF-8" },
     { "cmb_size_mb legacy-cmb pmrdev", "the controller has no memory of its own" },
     { "sriov_* sriov-*", "no function of it is virtual" },
     { "zoned zoned.* fdp fdp.* atomic.* subsys detached shared spdm_port spdm_trans ocp dbcs ms "

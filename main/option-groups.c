@@ -19,7 +19,7 @@ static const struct {
     { "action", "action" },
     { "add-fd", "add-fd" },
     { "boot-opts", "boot", "splash=FILE" },
-    { "chardev", "chardev", "logfile=FILE,logappend=on|off" },
+    { "chardev", "chardev", "logfile=FILE,logappend=on|off,logtimestamp=on|off" },
     { "device", "device" },
     { "drive", "drive",
       "active=on|off,auto-read-only=on|off,bus=N,cache.direct=on|off,"

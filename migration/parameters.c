@@ -91,8 +91,9 @@ void migration_parameters_clear(MigrationParameters *parameters)
     }
 }
 
+/* as: the value that says what is so here anyway; NULL: none does. */
 typedef struct {
-    const char *name, *why;
+    const char *name, *why, *as;
 } Missing;
 
 #define NEVER_COMPRESSED "is not there: a channel compresses better, as exec: does through zstd"
@@ -121,39 +122,47 @@ static const Missing missing_parameters[] = {
     { "xbzrle-cache-size", NEVER_COMPRESSED },
     { "compress-wait-thread",
       "is not there: the thread that sends compresses, and waits for nobody" },
-    { "multifd-compression", NEVER_COMPRESSED },
+    { "multifd-compression", NEVER_COMPRESSED, "none" },
     { "multifd-zlib-level", NEVER_COMPRESSED },
     { "multifd-zstd-level", NEVER_COMPRESSED },
     { "multifd-qatzip-level", NEVER_COMPRESSED },
     { "max-postcopy-bandwidth", NO_POSTCOPY },
-    { "cpu-throttle-tailslow",
-      "not yet: each step of auto-converge is as large as the one before" },
+    { "cpu-throttle-tailslow", "not yet: each step of auto-converge is as large as the one before",
+      "false" },
     { "block-incremental", "is not there: mirror disks with blockdev-mirror" },
     { "x-vcpu-dirty-limit-period", "not yet: auto-converge holds a guest back" },
     { "vcpu-dirty-limit", "not yet: auto-converge holds a guest back" },
-    { "mode", "not yet: other ways of a machine than to another process" },
+    { "mode", "not yet: other ways of a machine than to another process", "normal" },
     { "cpr-exec-command", "not yet: other ways of a machine than to another process" },
     { "zero-page-detection",
       "is not there: pages of zeroes are always found by the thread that sends" },
-    { "direct-io", "not yet: files are written through the host's cache" },
+    { "direct-io", "not yet: files are written through the host's cache", "false" },
     { "x-checkpoint-delay", "is not there: no COLO" },
+    { "x-rdma-chunk-size", "is not there: no RDMA" },
     { 0 },
 };
 
-static const char *find(const Missing *missing, const char *name)
+static const Missing *find(const Missing *missing, const char *name)
 {
     while (missing->name && strcmp(missing->name, name) != 0) {
         missing++;
     }
-    return missing->name ? missing->why : NULL;
+    return missing;
 }
 
 const char *migration_capability_missing(const char *name)
 {
-    return find(missing_capabilities, name);
+    return find(missing_capabilities, name)->why;
 }
 
 const char *migration_parameter_missing(const char *name)
 {
-    return find(missing_parameters, name);
+    return find(missing_parameters, name)->why;
+}
+
+bool migration_parameter_is_so(const char *name, const char *value)
+{
+    const char *as = find(missing_parameters, name)->as;
+
+    return as && value && strcmp(as, value) == 0;
 }

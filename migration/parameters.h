@@ -64,5 +64,7 @@ bool migration_mapping_check(const char *text, GError **error);
 /* Why a capability or a parameter that others have is not there; NULL: nobody has one of that name. */
 const char *migration_capability_missing(const char *name);
 const char *migration_parameter_missing(const char *name);
+/* Whether the value of such a parameter says what is so without it ("false", "none"). */
+bool migration_parameter_is_so(const char *name, const char *value);
 
 #endif

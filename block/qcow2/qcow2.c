@@ -46,6 +46,30 @@ bool qcow2_check_table(Qcow2 *q, uint64_t offset, uint64_t entries, size_t entry
     return true;
 }
 
+/* The drive whose image the node is; "": none. */
+static const char *drive_of(const BlockNode *node)
+{
+    for (GList *link = block_graph_backends(node->graph); link; link = link->next) {
+        if (block_node(link->data) == node) {
+            return block_id(link->data);
+        }
+    }
+    return "";
+}
+
+/* Once; of an image that was only read again when it is written. */
+static void tell_corrupt(Qcow2 *q, const char *text)
+{
+    BlockNode *node = q->node;
+
+    if (!q->told_corrupt || !node->read_only) {
+        q->told_corrupt = true;
+        block_emit(node->graph, "BLOCK_IMAGE_CORRUPTED",
+                   json_pack("{s:s, s:s, s:s, s:b}", "device", drive_of(node), "node-name",
+                             node->node_name, "msg", text, "fatal", !node->read_only));
+    }
+}
+
 int qcow2_corrupt(Qcow2 *q, const char *format, ...)
 {
     g_autofree char *text = NULL;
@@ -60,6 +84,7 @@ int qcow2_corrupt(Qcow2 *q, const char *format, ...)
     log_printf("qcow2: %s '%s' as corrupt: %s. Run 'kaso-img check' on it.\n",
                q->node->read_only ? "Image is recognised" : "Marking image", q->node->filename,
                text);
+    tell_corrupt(q, text);
     if (!q->node->read_only) {
         q->broken = true;
         if (q->version >= 3) {

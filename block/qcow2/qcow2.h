@@ -154,6 +154,7 @@ struct Qcow2 {
     bool lazy_refcounts;
     bool in_use_dirty; /* the dirty bit is ours */
     bool broken;       /* corruption was found: no more writes */
+    bool told_corrupt; /* BLOCK_IMAGE_CORRUPTED has been sent */
     /* A write of the header or the refcount table failed: which one the disk holds is not known. */
     bool unsettled;
     bool discard_passthrough[3]; /* request, snapshot, other */

@@ -239,6 +239,10 @@ static bool set_parameter(const char *name, json_t *value, MigrationParameters *
     const char *why = parameter ? NULL : migration_parameter_missing(name);
     int64_t number = json_is_integer(value) ? json_integer_value(value) : -1;
 
+    if (!parameter && migration_parameter_is_so(
+                          name, json_is_false(value) ? "false" : json_string_value(value))) {
+        return true;
+    }
     if (!parameter) {
         return error_fail(error, why ? KASO_ERROR_UNSUPPORTED : KASO_ERROR_INVALID,
                           "Parameter '%s' of migration: %s; query-migrate-parameters lists those "

@@ -342,6 +342,15 @@ static const MonitorArgument disconnected_data[] = {
     { "netdev-id", ARGUMENT_STRING },
     { NULL },
 };
+static const MonitorArgument corrupted_data[] = {
+    { "device", ARGUMENT_STRING },
+    { "node-name", ARGUMENT_STRING, true },
+    { "msg", ARGUMENT_STRING },
+    { "offset", ARGUMENT_INT, true },
+    { "size", ARGUMENT_INT, true },
+    { "fatal", ARGUMENT_BOOL },
+    { NULL },
+};
 static const MonitorArgument rtc_data[] = {
     { "offset", ARGUMENT_INT },
     { "qom-path", ARGUMENT_STRING },
@@ -353,6 +362,7 @@ static const struct {
 } events[] = {
     { "BALLOON_CHANGE", balloon_data },
     { "BLOCK_EXPORT_DELETED", export_data },
+    { "BLOCK_IMAGE_CORRUPTED", corrupted_data },
     { "BLOCK_IO_ERROR", io_error_data },
     { "BLOCK_JOB_CANCELLED", job_data },
     { "BLOCK_JOB_COMPLETED", job_completed_data },

@@ -170,6 +170,34 @@ def yanked():
         server.finish()
 
 
+def corrupted():
+    """What is found to be wrong in an image is told, once."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "q")
+        with Kaso("-qmp", SERVER % "qmp") as kaso:
+            qmp = Qmp(kaso.connect("qmp"))
+            with open(path, "wb"):
+                pass
+            qmp.command("blockdev-add", driver="file", filename=path, node_name="f")
+            qmp.command("blockdev-create", job_id="c", options={"driver": "qcow2", "file": "f", "size": 1 << 20})
+            while qmp.wait_event("JOB_STATUS_CHANGE")["data"]["status"] != "concluded":
+                pass
+            qmp.command("quit")
+            kaso.finish()
+        with open(path, "r+b") as file:
+            file.seek(40)
+            table = int.from_bytes(file.read(8), "big")
+            file.seek(table)
+            file.write((1 << 63 | table + 512).to_bytes(8, "big"))
+        with Kaso("-qmp", SERVER % "qmp", "-drive", "if=none,id=d,format=qcow2,node-name=n,file=" + path) as kaso:
+            qmp = Qmp(kaso.connect("qmp"))
+            qmp.command("human-monitor-command", command_line='qemu-io d "read 0 512"')
+            told = qmp.wait_event("BLOCK_IMAGE_CORRUPTED")["data"]
+            assert (told["device"], told["node-name"], told["fatal"]) == ("d", "n", True) and "unaligned" in told["msg"], told
+            qmp.command("quit")
+            kaso.finish()
+
+
 def activity():
     """An image that is not active is anybody's; one process after the other has it."""
     with tempfile.NamedTemporaryFile() as file:
@@ -287,3 +315,4 @@ write_threshold()
 graph()
 yanked()
 activity()
+corrupted()

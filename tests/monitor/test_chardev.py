@@ -136,6 +136,13 @@ def files_and_pipes():
         with open(kaso.path("copy"), encoding="ascii") as file:
             assert file.read() == text
         kaso.finish()
+    with Kaso("-chardev", "null,id=n,logfile=@/copy,logtimestamp=on", "-mon", "chardev=n", "-qmp", "unix:@/q,server=on,wait=off") as kaso:
+        Qmp(kaso.connect("q")).command("quit")
+        kaso.process.wait(20)
+        with open(kaso.path("copy"), encoding="ascii") as file:
+            lines = file.read().splitlines()
+        assert lines and all(re.match(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z \S", line) for line in lines if line), lines
+        kaso.finish()
     with Kaso("-monitor", "pipe:/nonexistent/p") as kaso:
         assert "mkfifo" in kaso.finish(status=1)[1]
     with Kaso("-qmp", "unix:@/q,server=on,wait=off") as kaso:

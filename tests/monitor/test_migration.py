@@ -361,6 +361,10 @@ def test_names():
         hmp = Hmp(kaso.connect("m"))
         assert "99" in hmp.command("migrate_set_parameter max-cpu-throttle 0")
         assert "Error" not in hmp.command("migrate_set_parameter tls-hostname there")
+        # What is so anyway may be asked for.
+        s.command("migrate-set-parameters", **{"mode": "normal", "direct-io": False, "multifd-compression": "none"})
+        for name, value in (("mode", "cpr-reboot"), ("direct-io", True), ("multifd-compression", "zstd")):
+            assert name in s.failure("migrate-set-parameters", **{name: value})["desc"]
         assert "Error" not in hmp.command("migrate_set_parameter max-bandwidth 3K")
         text = hmp.command("info migrate_parameters")
         assert "tls-hostname: 'there'" in text and "max-bandwidth: 3072 bytes/second" in text, text
