@@ -390,6 +390,7 @@ static bool write_vm_hsave(X86Cpu *cpu, uint64_t value)
 #define AT(field) offsetof(X86Cpu, field)
 #define ALL       UINT64_MAX
 #define NONE      X86_FEATURE_NONE
+/* In order of their indices, each once: they are searched by halves. */
 /* clang-format off */
 static const Msr msrs[] = {
     { 0x00000000, 2, 0, NONE, 0, ALL, false, read_zero, write_nothing }, /* machine-check address, type: P5 */
@@ -460,17 +461,28 @@ static bool is_of_another_maker(const X86Cpu *cpu, const Msr *m)
     return m->first >= 0xc0010000 && m->feature == NONE && !x86_vendor_is_amd(cpu);
 }
 
+/* The last that begins at or before the index; the first, where none does. */
+static const Msr *last_before(uint32_t index)
+{
+    unsigned first = 0, count = G_N_ELEMENTS(msrs);
+
+    while (count > 1) {
+        unsigned half = count / 2;
+
+        first += msrs[first + half].first <= index ? half : 0;
+        count -= half;
+    }
+    return &msrs[first];
+}
+
 static const Msr *find(const X86Cpu *cpu, uint32_t index)
 {
-    for (unsigned i = 0; i < G_N_ELEMENTS(msrs); i++) {
-        const Msr *m = &msrs[i];
+    const Msr *m = last_before(index);
 
-        if (index - m->first < m->count && (m->feature == NONE || x86_has(cpu, m->feature)) &&
-            !is_of_another_maker(cpu, m)) {
-            return m;
-        }
-    }
-    return NULL;
+    return index - m->first < m->count && (m->feature == NONE || x86_has(cpu, m->feature)) &&
+                   !is_of_another_maker(cpu, m)
+               ? m
+               : NULL;
 }
 
 static uint64_t *place(X86Cpu *cpu, const Msr *m, uint32_t index)
@@ -556,6 +568,7 @@ bool x86_write_msr(X86Cpu *cpu, uint32_t index, uint64_t value)
 void x86_msrs_reset(X86Cpu *cpu)
 {
     for (unsigned i = 0; i < G_N_ELEMENTS(msrs); i++) {
+        g_assert(i == 0 || msrs[i - 1].first + msrs[i - 1].count <= msrs[i].first);
         for (uint32_t n = 0; msrs[i].offset && n < msrs[i].count; n++) {
             *place(cpu, &msrs[i], msrs[i].first + n) = msrs[i].reset;
         }
