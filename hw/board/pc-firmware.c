@@ -17,6 +17,7 @@
 #include "machine/numa.h"
 #include "hw/nvram/fw_cfg.h"
 #include "machine/arch/pc.h"
+#include "machine/arch/x86-processor.h"
 
 enum {
     ROM_LOW_BYTES = 0x20000, /* of the firmware's end, below 1 MiB */
@@ -190,18 +191,45 @@ static void add_hpet_table(Pc *pc)
     add_bytes(pc, FW_CFG_X86_HPET, table, sizeof table);
 }
 
+/*
+ * AMD's processors keep the last 12 GiB below 1 TiB for HyperTransport: no device can be reached there (AMD's I/O
+ * virtualization specification, 2.1.2), so that none may be placed there.
+ */
+static bool has_hypertransport(const Pc *pc)
+{
+    enum { LEAF_VENDOR = 0, LEAF_EXTENDED = 0x80000000, LEAF_WIDTHS = 0x80000008, WIDTH = 40 };
+    Vcpu *first = pc->machine->vcpus->pdata[0];
+    const X86Processor *processor = first->target->x86;
+    uint32_t vendor[4], most[4], widths[4];
+
+    processor->cpuid(first, LEAF_VENDOR, 0, vendor);
+    processor->cpuid(first, LEAF_EXTENDED, 0, most);
+    processor->cpuid(first, LEAF_WIDTHS, 0, widths);
+    return pc->version.hypertransport && vendor[1] == 0x68747541 && vendor[3] == 0x69746e65 &&
+           vendor[2] == 0x444d4163 && most[0] >= LEAF_WIDTHS && (widths[0] & 0xff) >= WIDTH;
+}
+
+static void put_e820(GByteArray *map, uint64_t start, uint64_t size, uint32_t type)
+{
+    uint8_t entry[20];
+
+    store_le64(entry, start);
+    store_le64(entry + 8, size);
+    store_le32(entry + 16, type);
+    if (size) {
+        g_byte_array_append(map, entry, sizeof entry);
+    }
+}
+
 static bool add_e820(Pc *pc, GError **error)
 {
-    enum { ENTRY = 20, TYPE_RAM = 1 };
-    uint8_t map[2 * ENTRY];
+    enum { TYPE_RAM = 1, TYPE_RESERVED = 2 };
+    g_autoptr(GByteArray) map = g_byte_array_new();
 
-    store_le64(map, 0);
-    store_le64(map + 8, pc->ram_low);
-    store_le32(map + 16, TYPE_RAM);
-    store_le64(map + ENTRY, FOUR_GIB);
-    store_le64(map + ENTRY + 8, pc->ram_high);
-    store_le32(map + ENTRY + 16, TYPE_RAM);
-    return add_file(pc, "etc/e820", map, pc->ram_high ? sizeof map : ENTRY, error);
+    put_e820(map, 0, pc->ram_low, TYPE_RAM);
+    put_e820(map, FOUR_GIB, pc->ram_high, TYPE_RAM);
+    put_e820(map, GIB(1012), has_hypertransport(pc) ? GIB(12) : 0, TYPE_RESERVED);
+    return add_file(pc, "etc/e820", map->data, map->len, error);
 }
 
 /* Which sleep states there are, by their numbers: bit 7, and the type for the sleep type field. */

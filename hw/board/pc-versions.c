@@ -47,6 +47,11 @@ static void no_queue_reset(PcVersion *version)
     version->queue_reset = false;
 }
 
+static void no_hypertransport(PcVersion *version)
+{
+    version->hypertransport = false;
+}
+
 static void small_tseg(PcVersion *version)
 {
     version->extended_tseg_mib = "16";
@@ -64,10 +69,10 @@ static void small_firmware(PcVersion *version)
 }
 
 static const PcDifference differences[] = {
-    { 1, 7, small_firmware },  { 2, 1, uuid_in_order },  { 2, 4, no_fw_cfg_dma },
-    { 2, 5, fw_cfg_unsorted }, { 2, 6, legacy_virtio },  { 2, 8, no_tcg_cpuid },
-    { 2, 10, no_pci_hole64 },  { 7, 1, no_queue_reset }, { 9, 0, small_dimms },
-    { 10, 1, small_tseg },
+    { 1, 7, small_firmware },  { 2, 1, uuid_in_order },     { 2, 4, no_fw_cfg_dma },
+    { 2, 5, fw_cfg_unsorted }, { 2, 6, legacy_virtio },     { 2, 8, no_tcg_cpuid },
+    { 2, 10, no_pci_hole64 },  { 7, 0, no_hypertransport }, { 7, 1, no_queue_reset },
+    { 9, 0, small_dimms },     { 10, 1, small_tseg },
 };
 
 PcVersion pc_version(const char *board_name)
@@ -79,6 +84,7 @@ PcVersion pc_version(const char *board_name)
         .queue_reset = true,
         .pci_hole64 = true,
         .tcg_cpuid = true,
+        .hypertransport = true,
         .align_gigabyte = true,
         .firmware = "bios-256k.bin",
     };

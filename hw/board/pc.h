@@ -20,6 +20,7 @@ typedef struct {
     bool pci_hole64;          /* a window above 4 GiB for what is plugged, whatever firmware placed there */
     bool uuid_in_order;       /* SMBIOS has the UUID's bytes in the order of its text */
     bool tcg_cpuid;           /* CPUID says who translates */
+    bool hypertransport;      /* e820 has what an AMD processor's HyperTransport keeps */
     bool align_gigabyte;      /* RAM that does not fit below 3.5 GiB is split at 3 GiB */
     uint64_t dimm_most;    /* of SMBIOS: bytes of the largest memory module; 0: as large as can be said */
     const char *extended_tseg_mib; /* of q35, NULL: as its bridge has it */

@@ -622,6 +622,20 @@ def memory_split():
     q.close()
 
 
+def hypertransport():
+    """Of an AMD processor with 40 bits of addresses the map has the 12 GiB below 1 TiB that it keeps, unless the board is older."""
+    kept = struct.pack("<QQI", 1012 << 30, 12 << 30, 2)
+    ram = struct.pack("<QQI", 0, 64 << 20, 1)
+    high = struct.pack("<QQIQQI", 0, 3 << 30, 1, 4 << 30, 2 << 30, 1)
+    for arguments, expected in ((["-cpu", "max"], ram + kept), (["-cpu", "qemu64"], ram + kept), (["-cpu", "phenom", "-m", "5G"], high + kept),
+                                (["-cpu", "Nehalem"], ram), (["-cpu", "max,vendor=HygonGenuine"], ram), (["-cpu", "athlon"], ram),
+                                (["-cpu", "max,phys-bits=39"], ram), (["-cpu", "max", "-M", "pc-i440fx-7.1"], ram + kept),
+                                (["-cpu", "max", "-M", "pc-i440fx-7.0"], ram), (["-cpu", "EPYC", "-M", "pc-q35-7.0", "-m", "64"], ram)):
+        q = Pc("-m", "64", *arguments)
+        assert read_files(q)["etc/e820"] == expected, arguments
+        q.close()
+
+
 def serial():
     q = Pc("-serial", "null")
     assert q.inp("b", 0x3fd) == 0x60 and q.inp("b", 0x3fe) == 0xb0
@@ -715,7 +729,7 @@ def refusals():
 
 
 if __name__ == "__main__":
-    for test in (configuration, shadow, smram, power_management, sci, firmware_configuration, tables, boot_order, empty_discs, pci_hotplug, suspend, cmos_drives, media, balloon, debug_console, versions, memory_split, serial,
+    for test in (configuration, shadow, smram, power_management, sci, firmware_configuration, tables, boot_order, empty_discs, pci_hotplug, suspend, cmos_drives, media, balloon, debug_console, versions, memory_split, hypertransport, serial,
                  ich9, parallel, debug_exit, refusals):
         print(test.__name__, flush=True)
         test()
