@@ -698,7 +698,7 @@ class CommandLine(unittest.TestCase):
             ('text', 'hello, world\n' * 3, 'looks like text', 0),
             ('bzimage', bytes(0x202) + b'HdrS' + bytes(100), 'a Linux kernel for x86', 0),
             ('zimage', bytes(0x24) + b'\x18\x28\x6f\x01' + bytes(100), 'a Linux kernel for 32-bit ARM', 0),
-            ('uimage', b'\x27\x05\x19\x56' + bytes(100), 'a U-Boot image', 0),
+            ('uimage', b'\x27\x05\x19\x56' + bytes(100), 'a uImage of type 0', 1),
             ('elf', elf, 'an ELF file for x86-64', 1),
             ('efi', efi, 'an EFI program for x86-64', 0),
             ('disk', b'QFI\xfb' + bytes(100), 'a qcow2 disk image', 0),

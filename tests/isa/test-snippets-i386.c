@@ -16,6 +16,7 @@
 #include "target/i386/decode.h"
 #include "target/i386/vector.h"
 #include "tests/isa/rig-x86.h"
+#include "tests/isa/snippet-i386.h"
 #include "tests/isa/x86-undefined.h"
 
 #define CODE   UINT32_C(0x2000000)
@@ -58,22 +59,12 @@ static Snippet snippets[SNIPPETS];
 
 static uint32_t below(uint32_t n)
 {
-    return (uint32_t)g_rand_int_range(rng, 0, (gint32)n);
+    return snippet_below(rng, n);
 }
 
 static uint32_t random32(void)
 {
-    static const uint32_t special[] = { 0,      1,      0x7f,       0x80,       0xff,       0x7fff,
-                                        0x8000, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff, 0x99 };
-
-    switch (below(3)) {
-    case 0:
-        return special[below(G_N_ELEMENTS(special))];
-    case 1:
-        return g_rand_int(rng) >> below(32);
-    default:
-        return g_rand_int(rng);
-    }
+    return snippet_random32(rng);
 }
 
 static bool is_excluded(const X86Encoding *e)
@@ -94,7 +85,7 @@ static bool is_excluded(const X86Encoding *e)
         /* what some versions of QEMU do not have: SHA, GFNI, MOVDIRI */
         "sha*", "gf2p8*", "movnti",
         /* what some do otherwise: CF of BLSI, flags of CMPXCHG8B, operands of EXTRQ with immediates */
-        "bls*", "cmpxchg8b", "extrq*", "insertq*",
+        "bls*", "cmpxchg8b", "extrq*", "insertq*", NULL,
     };
     /* clang-format on */
 
@@ -103,10 +94,8 @@ static bool is_excluded(const X86Encoding *e)
         (e->flags & X86_VEX && e->feature != X86_FEATURE_BMI1 && e->feature != X86_FEATURE_BMI2)) {
         return true;
     }
-    for (unsigned i = 0; i < G_N_ELEMENTS(patterns); i++) {
-        if (g_pattern_match_simple(patterns[i], e->name)) {
-            return true;
-        }
+    if (snippet_matches(e, patterns)) {
+        return true;
     }
     /* MMX registers are the x87's. */
     for (unsigned i = 0; i < G_N_ELEMENTS(e->operands); i++) {
@@ -120,8 +109,7 @@ static bool is_excluded(const X86Encoding *e)
 
 static uint8_t *put(uint8_t *p, uint64_t value, unsigned bytes)
 {
-    memcpy(p, &value, bytes);
-    return p + bytes;
+    return snippet_put(p, value, bytes);
 }
 
 /* ModRM and what follows it, aligned for vectors, since not every version of QEMU looks at that; memory is [ebx + disp] or [ebx + disp32] with a SIB byte. */
@@ -144,74 +132,18 @@ static uint8_t *put_modrm(uint8_t *p, const X86Encoding *e)
     return put(p, below(DATA_BYTES / 2 - 64) & aligned, 4);
 }
 
-static uint8_t *put_opcode(uint8_t *p, const X86Encoding *e, unsigned map, unsigned opcode)
-{
-    static const uint8_t prefixes[] = {
-        [X86_PREFIX_66] = 0x66, [X86_PREFIX_F3] = 0xf3, [X86_PREFIX_F2] = 0xf2
-    };
-    static const uint8_t vex_prefixes[] = {
-        [X86_PREFIX_66] = 1, [X86_PREFIX_F3] = 2, [X86_PREFIX_F2] = 3
-    };
-
-    if (e->flags & X86_VEX) {
-        unsigned pp = e->prefix < G_N_ELEMENTS(vex_prefixes) ? vex_prefixes[e->prefix] : 0;
-        unsigned l = e->vex_l == X86_ANY ? below(2) : e->vex_l;
-
-        *p++ = 0xc4;
-        *p++ = (uint8_t)(0xe0 | map);
-        *p++ = (uint8_t)((8 + below(8)) << 3 | l << 2 | pp);
-        *p++ = (uint8_t)opcode;
-        return p;
-    }
-    if (e->prefix == X86_PREFIX_ANY && below(3) == 0) {
-        *p++ = 0x66;
-    }
-    if (e->prefix >= X86_PREFIX_66 && e->prefix <= X86_PREFIX_F2) {
-        *p++ = prefixes[e->prefix];
-    }
-    if ((e->flags & X86_LOCK) && below(6) == 0) {
-        *p++ = 0xf0;
-    }
-    if (map) {
-        *p++ = 0x0f;
-    }
-    if (map >= X86_MAP_0F38) {
-        *p++ = map == X86_MAP_0F38 ? 0x38 : 0x3a;
-    }
-    *p++ = (uint8_t)opcode;
-    return p;
-}
-
-static bool is_string(const char *name)
-{
-    static const char *const names[] = { "movs", "stos", "lods", "cmps", "scas" };
-
-    for (unsigned i = 0; i < G_N_ELEMENTS(names); i++) {
-        if (strcmp(name, names[i]) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static bool random_bytes(uint8_t *p)
 {
-    unsigned n = below(x86_encoding_count), map = 0, opcode = 0;
+    unsigned n = below(x86_encoding_count);
     const X86Encoding *e = &x86_encodings[n];
 
     if (is_excluded(e)) {
         return false;
     }
-    while (map < X86_MAPS - 1 && n >= x86_first_encoding[map][256]) {
-        map++;
-    }
-    while (opcode < 255 && n >= x86_first_encoding[map][opcode + 1]) {
-        opcode++;
-    }
-    if (is_string(e->name) && below(2)) {
+    if (snippet_is_string(e->name) && below(2)) {
         *p++ = below(2) ? 0xf3 : 0xf2;
     }
-    p = put_opcode(p, e, map, opcode);
+    p = snippet_put_opcode(rng, p, n);
     if (e->flags & X86_MODRM) {
         p = put_modrm(p, e);
     }
@@ -289,7 +221,7 @@ static void add_insn(Snippet *s)
         }
     } while (x86_decode(&insn, features, &source, 0, features->mode) != X86_DECODED ||
              is_excluded(insn.encoding) || !is_safe(&insn, &s->last) || is_unfit(&insn));
-    if (is_string(insn.encoding->name)) {
+    if (snippet_is_string(insn.encoding->name)) {
         s->size += put_pointers(s->insns + s->size);
     }
     s->frame = !strcmp(insn.encoding->name, "leave") || !strcmp(insn.encoding->name, "enter");
