@@ -32,17 +32,31 @@ static BlockNode *find_node(BlockGraph *graph, const char *device, GError **erro
     return node;
 }
 
-/* The snapshot that has the id and the name of those that are given, in a list that the caller unrefs. */
-static const BlockSnapshot *find_snapshot(GPtrArray *list, const char *id, const char *name)
+BlockSnapshot *node_find_snapshot(BlockNode *node, const char *id, const char *name, GError **error)
 {
+    g_autoptr(GPtrArray) list =
+        node->driver->snapshot_list ? node->driver->snapshot_list(node) : NULL;
+
+    if (!list) {
+        error_fail(error, KASO_ERROR_UNSUPPORTED, "Block driver does not support snapshots");
+        return NULL;
+    }
     for (guint i = 0; i < list->len; i++) {
         const BlockSnapshot *snapshot = list->pdata[i];
 
         if ((!id || !strcmp(snapshot->id, id)) && (!name || !strcmp(snapshot->name, name))) {
-            return snapshot;
+            return g_ptr_array_steal_index(list, i);
         }
     }
+    error_fail(error, KASO_ERROR_NOT_FOUND, "snapshot not found");
     return NULL;
+}
+
+BlockSnapshot *node_find_snapshot_either(BlockNode *node, const char *id_or_name, GError **error)
+{
+    BlockSnapshot *found = node_find_snapshot(node, id_or_name, NULL, NULL);
+
+    return found ? found : node_find_snapshot(node, NULL, id_or_name, error);
 }
 
 bool operation_snapshot_create(BlockGraph *graph, const char *device, const char *name,
@@ -55,7 +69,7 @@ bool operation_snapshot_create(BlockGraph *graph, const char *device, const char
                                .vm_clock_ns = vm_clock_ns,
                                .icount = UINT64_MAX };
     BlockNode *node = find_node(graph, device, error);
-    g_autoptr(GPtrArray) list = NULL;
+    g_autoptr(BlockSnapshot) same = NULL;
     bool done;
 
     if (!node) {
@@ -67,8 +81,8 @@ bool operation_snapshot_create(BlockGraph *graph, const char *device, const char
     if (node->read_only) {
         return error_fail(error, KASO_ERROR_INVALID, "Device '%s' is read only", device);
     }
-    list = node->driver->snapshot_list(node);
-    if (find_snapshot(list, NULL, name)) {
+    same = node_find_snapshot(node, NULL, name, NULL);
+    if (same) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "Snapshot with name '%s' already exists on device '%s'", name, device);
     }
@@ -82,8 +96,7 @@ bool operation_snapshot_delete(BlockGraph *graph, const char *device, const char
                                const char *name, char **json, GError **error)
 {
     BlockNode *node = find_node(graph, device, error);
-    g_autoptr(GPtrArray) list = NULL;
-    const BlockSnapshot *snapshot;
+    g_autoptr(BlockSnapshot) snapshot = NULL;
     json_t *object;
     bool done;
 
@@ -93,15 +106,14 @@ bool operation_snapshot_delete(BlockGraph *graph, const char *device, const char
     if (!id && !name) {
         return error_fail(error, KASO_ERROR_INVALID, "Name or id must be provided");
     }
-    list = node->driver->snapshot_list(node);
-    snapshot = find_snapshot(list, id, name);
+    snapshot = node_find_snapshot(node, id, name, NULL);
     if (!snapshot) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "Snapshot with id '%s' and name '%s' does not exist on device '%s'",
                           id ? id : "null", name ? name : "null", device);
     }
     block_graph_quiesce(graph);
-    done = node->driver->snapshot_delete(node, snapshot->id, error); /* an id is unique */
+    done = node->driver->snapshot_delete(node, snapshot->id, error);
     block_graph_resume(graph);
     if (done && json) {
         object = block_snapshot_to_json(snapshot);
@@ -156,10 +168,12 @@ static void apply_entry(void *opaque)
 {
     SnapshotCall *call = opaque;
     BlockNode *node = find_node(call->graph, call->device, call->error);
+    g_autoptr(BlockSnapshot) snapshot =
+        node ? node_find_snapshot_either(node, call->name, call->error) : NULL;
 
-    if (node) {
+    if (snapshot) {
         block_graph_quiesce(call->graph);
-        call->done = node->driver->snapshot_apply(node, call->name, call->error);
+        call->done = node->driver->snapshot_apply(node, snapshot->id, call->error);
         block_graph_resume(call->graph);
     }
 }

@@ -14,6 +14,8 @@ struct VmSnapshot {
     BlockGraph *graph;
     GPtrArray *nodes; /* BlockNode *, referenced */
     BlockNode *state;
+    bool listed;     /* not to be changed: disks that cannot have snapshots are passed over */
+    bool incomplete; /* there are such disks */
 };
 
 typedef struct {
@@ -37,39 +39,16 @@ static void run(VmSnapshot *set, CoroutineFunction *function, Call *call)
 
 /* Elements. */
 
-static const BlockSnapshot *find(GPtrArray *list, const char *tag)
-{
-    for (guint i = 0; i < list->len; i++) {
-        const BlockSnapshot *snapshot = list->pdata[i];
-
-        if (!strcmp(snapshot->name, tag)) {
-            return snapshot;
-        }
-    }
-    return NULL;
-}
-
 /* A copy for block_snapshot_free, or NULL. */
 static BlockSnapshot *find_in(BlockNode *node, const char *tag)
 {
-    g_autoptr(GPtrArray) list = node->driver->snapshot_list(node);
-    const BlockSnapshot *found = find(list, tag);
-    BlockSnapshot *copy = found ? g_memdup2(found, sizeof *found) : NULL;
-
-    if (copy) {
-        copy->id = g_strdup(copy->id);
-        copy->name = g_strdup(copy->name);
-    }
-    return copy;
+    return node_find_snapshot(node, NULL, tag, NULL);
 }
 
 static bool has(BlockNode *node, const char *tag)
 {
-    BlockSnapshot *found = find_in(node, tag);
+    g_autoptr(BlockSnapshot) found = find_in(node, tag);
 
-    if (found) {
-        block_snapshot_free(found);
-    }
     return found != NULL;
 }
 
@@ -92,13 +71,17 @@ static bool take(VmSnapshot *set, BlockNode *node, GError **error)
     if (g_ptr_array_find(set->nodes, node, NULL)) {
         return true;
     }
+    if (!node->driver->snapshot_create && set->listed) {
+        set->incomplete = true;
+        return true;
+    }
     if (!node->driver->snapshot_create) {
         return error_fail(error, KASO_ERROR_UNSUPPORTED,
                           "Device '%s' is writable but does not support snapshots (format '%s'; "
                           "qcow2 does)",
                           name_of(node), node->driver->name);
     }
-    if (!node_may(node, OPERATION_INTERNAL_SNAPSHOT, error)) {
+    if (!set->listed && !node_may(node, OPERATION_INTERNAL_SNAPSHOT, error)) {
         return false;
     }
     node_ref(node);
@@ -180,20 +163,27 @@ static void new_entry(void *opaque)
     call->done = true;
 }
 
-VmSnapshot *vm_snapshot_new(BlockGraph *graph, const char *const *devices, const char *vmstate,
-                            GError **error)
+static VmSnapshot *new_set(BlockGraph *graph, bool listed, Call *call)
 {
     VmSnapshot *set = g_new0(VmSnapshot, 1);
-    Call call = { .devices = devices, .vmstate = vmstate, .error = error };
 
     set->graph = graph;
+    set->listed = listed;
     set->nodes = g_ptr_array_new();
-    run(set, new_entry, &call);
-    if (!call.done) {
+    run(set, new_entry, call);
+    if (!call->done) {
         vm_snapshot_free(set);
         return NULL;
     }
     return set;
+}
+
+VmSnapshot *vm_snapshot_new(BlockGraph *graph, const char *const *devices, const char *vmstate,
+                            GError **error)
+{
+    Call call = { .devices = devices, .vmstate = vmstate, .error = error };
+
+    return new_set(graph, false, &call);
 }
 
 static void free_entry(void *opaque)
@@ -261,12 +251,9 @@ bool vm_snapshot_all_have(VmSnapshot *set, const char *tag, GError **error)
 static void state_bytes_entry(void *opaque)
 {
     Call *call = opaque;
-    BlockSnapshot *found = find_in(call->set->state, call->tag);
+    g_autoptr(BlockSnapshot) found = find_in(call->set->state, call->tag);
 
-    if (found) {
-        call->state_bytes = found->vm_state_size;
-        block_snapshot_free(found);
-    }
+    call->state_bytes = found ? found->vm_state_size : 0;
 }
 
 uint64_t vm_snapshot_state_bytes(VmSnapshot *set, const char *tag)
@@ -322,7 +309,7 @@ static void peek_entry(void *opaque)
     Call *call = opaque;
     struct iovec iov = { call->data, call->size };
     BlockNode *node = call->set->state;
-    BlockSnapshot *found = find_in(node, call->tag);
+    g_autoptr(BlockSnapshot) found = find_in(node, call->tag);
 
     call->result = -ENOENT;
     if (found) {
@@ -330,7 +317,6 @@ static void peek_entry(void *opaque)
         call->result = node->driver->vm_state_peek(node, found->id, call->offset, call->size,
                                                    io_vector_of(&iov));
         block_graph_resume(node->graph);
-        block_snapshot_free(found);
     }
 }
 
@@ -364,6 +350,15 @@ void vm_snapshot_state_drop(VmSnapshot *set)
 
 /* Snapshots. */
 
+static void delete_made(BlockNode *node, const char *tag)
+{
+    g_autoptr(BlockSnapshot) made = find_in(node, tag);
+
+    if (made) {
+        node->driver->snapshot_delete(node, made->id, NULL);
+    }
+}
+
 static bool create_all(Call *call)
 {
     VmSnapshot *set = call->set;
@@ -381,8 +376,7 @@ static bool create_all(Call *call)
         if (!node->driver->snapshot_create(node, &snapshot, call->error)) {
             g_prefix_error(call->error, "Error while creating snapshot on '%s': ", name_of(node));
             while (i-- > 0) {
-                node = set->nodes->pdata[i];
-                node->driver->snapshot_delete(node, call->tag, NULL);
+                delete_made(set->nodes->pdata[i], call->tag);
             }
             return false;
         }
@@ -412,19 +406,14 @@ bool vm_snapshot_create(VmSnapshot *set, const char *tag, uint64_t state_bytes,
     return call.done;
 }
 
-/* The name is looked up first: a driver takes ids as well, and another snapshot may have it for its id. */
 static bool for_each(Call *call, bool (*operation)(BlockNode *, const char *, GError **),
                      const char *what)
 {
     for (guint i = 0; i < call->set->nodes->len; i++) {
         BlockNode *node = call->set->nodes->pdata[i];
-        BlockSnapshot *found = find_in(node, call->tag);
-        bool done = !found || operation(node, found->id, call->error);
+        g_autoptr(BlockSnapshot) found = find_in(node, call->tag);
 
-        if (found) {
-            block_snapshot_free(found);
-        }
-        if (!done) {
+        if (found && !operation(node, found->id, call->error)) {
             g_prefix_error(call->error, "Error while %s snapshot on '%s': ", what, name_of(node));
             return false;
         }
@@ -478,6 +467,9 @@ bool vm_snapshot_delete(VmSnapshot *set, const char *tag, GError **error)
 
 static bool all_have(VmSnapshot *set, const char *tag)
 {
+    if (set->incomplete) {
+        return false;
+    }
     for (guint i = 0; i < set->nodes->len; i++) {
         if (!has(set->nodes->pdata[i], tag)) {
             return false;
@@ -515,15 +507,17 @@ static void list_entry(void *opaque)
     call->list = json_pack("{s:o, s:o}", "complete", complete, "partial", partial);
 }
 
-char *vm_snapshot_list(VmSnapshot *set)
+char *vm_snapshot_list(BlockGraph *graph, GError **error)
 {
-    Call call = { 0 };
-    char *text, *copy;
+    Call call = { .error = error };
+    VmSnapshot *set = new_set(graph, true, &call);
+    char *text = NULL;
 
-    run(set, list_entry, &call);
-    text = json_dumps(call.list, JSON_COMPACT);
-    copy = g_strdup(text);
-    free(text);
-    json_decref(call.list);
-    return copy;
+    if (set) {
+        run(set, list_entry, &call);
+        text = json_dumps(call.list, JSON_COMPACT);
+        json_decref(call.list);
+        vm_snapshot_free(set);
+    }
+    return text;
 }

@@ -8,6 +8,8 @@
 
 #include "block/block.h"
 
+#include <jansson.h>
+
 /* The images that take part. */
 typedef struct VmSnapshot VmSnapshot;
 
@@ -42,10 +44,12 @@ bool vm_snapshot_apply(VmSnapshot *set, const char *tag, GError **error);
 /* Of all images that have one. */
 bool vm_snapshot_delete(VmSnapshot *set, const char *tag, GError **error);
 /*
- * JSON: {"complete": [those that all images have, as SnapshotInfo of the image with the state],
- * "partial": [{"device": node, "snapshots": [SnapshotInfo]}]}. The caller frees.
+ * Of all disks, those that cannot have snapshots among them. JSON: {"complete": [those that all images have, as SnapshotInfo of the image with the state],
+ * "partial": [{"device": node, "snapshots": [SnapshotInfo]}]}. The caller calls free.
  */
-char *vm_snapshot_list(VmSnapshot *set);
+char *vm_snapshot_list(BlockGraph *graph, GError **error);
+/* A line of a table of SnapshotInfo, with another id if that is not NULL; snapshot NULL: the heading. The caller frees. */
+char *vm_snapshot_row(const json_t *snapshot, const char *id);
 
 /*
  * A job of type "snapshot-save" …, whose work `run` does, or begins, in the main loop without locks of the block layer; it says so in the end. The caller's

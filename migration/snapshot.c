@@ -407,11 +407,7 @@ bool snapshot_load(Machine *machine, const char *tag, const SnapshotDisks *disks
 bool snapshot_delete(Machine *machine, const char *tag, const SnapshotDisks *disks, GError **error)
 {
     VmSnapshot *set = open_disks(machine, disks, error);
-    bool ok = set &&
-              (vm_snapshot_any_has(set, tag) ||
-               error_fail(error, KASO_ERROR_NOT_FOUND,
-                          "Snapshot '%s' does not exist in one or more devices", tag)) &&
-              vm_snapshot_delete(set, tag, error);
+    bool ok = set && vm_snapshot_delete(set, tag, error);
 
     vm_snapshot_free(set);
     return ok;

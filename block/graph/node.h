@@ -206,12 +206,12 @@ struct BlockDriver {
                     uint64_t *fully, uint64_t *bitmaps, GError **error);
 
     bool (*snapshot_create)(BlockNode *node, BlockSnapshot *snapshot, GError **error);
-    bool (*snapshot_apply)(BlockNode *node, const char *id_or_name, GError **error);
-    bool (*snapshot_delete)(BlockNode *node, const char *id_or_name, GError **error);
+    bool (*snapshot_apply)(BlockNode *node, const char *id, GError **error);
+    bool (*snapshot_delete)(BlockNode *node, const char *id, GError **error);
     /* Elements: BlockSnapshot *, freed with block_snapshot_free. */
     GPtrArray *(*snapshot_list)(BlockNode *node);
     /* Reads go to the snapshot from now on. */
-    bool (*snapshot_load)(BlockNode *node, const char *id_or_name, GError **error);
+    bool (*snapshot_load)(BlockNode *node, const char *id, GError **error);
     int (*vm_state_read)(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector);
     /* Of a snapshot that was not applied, with no requests in flight. */
     int (*vm_state_peek)(BlockNode *node, const char *id, uint64_t offset, uint64_t bytes,
@@ -475,6 +475,15 @@ unsigned io_vector_trim(IoVector vector, uint64_t bytes, struct iovec *out, unsi
 bool buffer_is_zero(const void *buffer, size_t size);
 
 void block_snapshot_free(gpointer snapshot);
+/*
+ * The node's first internal snapshot with the id and the name of those that are given (not NULL). A copy for
+ * block_snapshot_free; NULL with an error: there is none.
+ */
+BlockSnapshot *node_find_snapshot(BlockNode *node, const char *id, const char *name,
+                                  GError **error);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(BlockSnapshot, block_snapshot_free)
+/* The one whose id that is, or else whose name. */
+BlockSnapshot *node_find_snapshot_either(BlockNode *node, const char *id_or_name, GError **error);
 json_t *block_snapshot_to_json(const BlockSnapshot *snapshot);
 /* BlockLimitsInfo of QMP. */
 json_t *node_limits_to_json(BlockNode *node);

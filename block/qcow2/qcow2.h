@@ -332,9 +332,9 @@ int qcow2_write_compressed(BlockNode *node, uint64_t offset, uint64_t bytes, IoV
 bool qcow2_read_snapshots(Qcow2 *q, GError **error);
 void qcow2_free_snapshots(Qcow2 *q);
 bool qcow2_snapshot_create(BlockNode *node, BlockSnapshot *snapshot, GError **error);
-bool qcow2_snapshot_apply(BlockNode *node, const char *id_or_name, GError **error);
-bool qcow2_snapshot_delete(BlockNode *node, const char *id_or_name, GError **error);
-bool qcow2_snapshot_load(BlockNode *node, const char *id_or_name, GError **error);
+bool qcow2_snapshot_apply(BlockNode *node, const char *id, GError **error);
+bool qcow2_snapshot_delete(BlockNode *node, const char *id, GError **error);
+bool qcow2_snapshot_load(BlockNode *node, const char *id, GError **error);
 GPtrArray *qcow2_snapshot_list(BlockNode *node);
 /*
  * Around what changes counts and COPIED flags all over the image: with the dirty bit set, and the

@@ -357,15 +357,10 @@ static int raise_l1_refcounts(Qcow2 *q, uint64_t l1_offset, uint32_t l1_size)
 
 /* The operations. */
 
-static int find_snapshot(Qcow2 *q, const char *id_or_name)
+static int find_snapshot(Qcow2 *q, const char *id)
 {
     for (unsigned i = 0; i < q->snapshot_count; i++) {
-        if (!strcmp(q->snapshots[i].info.id, id_or_name)) {
-            return (int)i;
-        }
-    }
-    for (unsigned i = 0; i < q->snapshot_count; i++) {
-        if (!strcmp(q->snapshots[i].info.name, id_or_name)) {
+        if (!strcmp(q->snapshots[i].info.id, id)) {
             return (int)i;
         }
     }
@@ -567,20 +562,20 @@ static int apply_locked(Qcow2 *q, Qcow2Snapshot *snapshot)
     return result;
 }
 
-bool qcow2_snapshot_apply(BlockNode *node, const char *id_or_name, GError **error)
+bool qcow2_snapshot_apply(BlockNode *node, const char *id, GError **error)
 {
     Qcow2 *q = qcow2_of(node);
-    int index = find_snapshot(q, id_or_name), result;
+    int index = find_snapshot(q, id), result;
 
     if (index < 0) {
-        return error_fail(error, KASO_ERROR_NOT_FOUND, "Snapshot '%s' not found", id_or_name);
+        return error_fail(error, KASO_ERROR_NOT_FOUND, "Snapshot '%s' not found", id);
     }
     if (q->version < 3 && q->snapshots[index].info.disk_size != q->size) {
         return error_fail(
             error, KASO_ERROR_UNSUPPORTED,
             "Snapshot '%s' has a different disk size, which a version 2 image does not "
             "support",
-            id_or_name);
+            id);
     }
     if (!qcow2_recount_begin(node, error)) {
         return false;
@@ -622,13 +617,13 @@ static int delete_locked(Qcow2 *q, int index)
     return result;
 }
 
-bool qcow2_snapshot_delete(BlockNode *node, const char *id_or_name, GError **error)
+bool qcow2_snapshot_delete(BlockNode *node, const char *id, GError **error)
 {
     Qcow2 *q = qcow2_of(node);
-    int index = find_snapshot(q, id_or_name);
+    int index = find_snapshot(q, id);
 
     if (index < 0) {
-        return error_fail(error, KASO_ERROR_NOT_FOUND, "Snapshot '%s' not found", id_or_name);
+        return error_fail(error, KASO_ERROR_NOT_FOUND, "Snapshot '%s' not found", id);
     }
     if (!qcow2_recount_begin(node, error)) {
         return false;
@@ -649,10 +644,10 @@ static int read_l1(Qcow2 *q, const Qcow2Snapshot *snapshot, uint64_t **table)
     return result;
 }
 
-bool qcow2_snapshot_load(BlockNode *node, const char *id_or_name, GError **error)
+bool qcow2_snapshot_load(BlockNode *node, const char *id, GError **error)
 {
     Qcow2 *q = qcow2_of(node);
-    int index = find_snapshot(q, id_or_name), result;
+    int index = find_snapshot(q, id), result;
     Qcow2Snapshot *snapshot;
     uint64_t *table;
 
@@ -661,13 +656,12 @@ bool qcow2_snapshot_load(BlockNode *node, const char *id_or_name, GError **error
                           "A snapshot can only be read through a read-only image");
     }
     if (index < 0) {
-        return error_fail(error, KASO_ERROR_NOT_FOUND, "Snapshot '%s' not found", id_or_name);
+        return error_fail(error, KASO_ERROR_NOT_FOUND, "Snapshot '%s' not found", id);
     }
     snapshot = &q->snapshots[index];
     result = read_l1(q, snapshot, &table);
     if (result < 0) {
-        return error_fail_errno(error, -result, "Could not read the L1 table of snapshot '%s'",
-                                id_or_name);
+        return error_fail_errno(error, -result, "Could not read the L1 table of snapshot '%s'", id);
     }
     g_free(q->l1);
     q->l1 = table;

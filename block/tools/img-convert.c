@@ -468,14 +468,6 @@ static bool convert_backing(Tool *tool, void *arguments, const char *name, const
     return true;
 }
 
-static bool convert_snapshot(Tool *tool, void *arguments, const char *name, const char *value)
-{
-    ((ConvertCommand *)arguments)->snapshot = g_str_has_prefix(value, "snapshot.name=") ? value + 14
-                                              : g_str_has_prefix(value, "snapshot.id=") ? value + 12
-                                                                                        : value;
-    return true;
-}
-
 #define CONVERT(member) offsetof(ConvertCommand, member)
 
 static const ToolOption convert_options[] = {
@@ -483,7 +475,7 @@ static const ToolOption convert_options[] = {
     { "image-opts", 0, TOOL_FLAG, CONVERT(convert.source_arguments.image_opts) },
     { "source-image-opts", 0, TOOL_FLAG, CONVERT(convert.source_arguments.image_opts) },
     { "source-cache", 'T', TOOL_TEXT, CONVERT(convert.source_arguments.cache) },
-    { "snapshot", 'l', TOOL_CALL, 0, convert_snapshot },
+    { "snapshot", 'l', TOOL_TEXT, CONVERT(snapshot) },
     { "bitmaps", 0, TOOL_FLAG, CONVERT(bitmaps) },
     { "skip-broken-bitmaps", 0, TOOL_FLAG, CONVERT(skip_broken) },
     { "salvage", 0, TOOL_FLAG, CONVERT(convert.salvage) },
@@ -547,15 +539,10 @@ static bool open_sources(Tool *tool, ConvertCommand *command, char **names, unsi
             return false;
         }
         c->source_count++;
-        if (command->snapshot) {
-            BlockNode *node = c->sources[i]->node;
-
-            if (!node->driver->snapshot_load ||
-                !node->driver->snapshot_load(node, command->snapshot, &error)) {
-                g_clear_error(&error);
-                tool_fail(tool, "Failed to load snapshot: Can't find snapshot");
-                return false;
-            }
+        if (command->snapshot &&
+            !tool_load_snapshot(c->sources[i]->node, command->snapshot, &error)) {
+            tool_error(tool, error);
+            return false;
         }
         c->starts[i] = c->size;
         c->size += node_size(c->sources[i]->node);

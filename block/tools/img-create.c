@@ -600,11 +600,8 @@ static int measure_image(Tool *tool, const MeasureCommand *command, BlockNode *n
     GError *error = NULL;
     bool from_qcow2 = node && !strcmp(node->driver->name, "qcow2");
 
-    if (node && command->snapshot &&
-        (!node->driver->snapshot_load ||
-         !node->driver->snapshot_load(node, command->snapshot, &error))) {
-        g_clear_error(&error);
-        return tool_fail(tool, "Failed to load snapshot: Can't find snapshot");
+    if (node && command->snapshot && !tool_load_snapshot(node, command->snapshot, &error)) {
+        return tool_error(tool, error);
     }
     if (!tool_check_options(driver, command->options, &error) ||
         !driver->measure(tool->graph, command->options, node, &required, &fully, &bitmaps,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* kaso-img info, map, check, snapshot. */
 #include "block/tools/options.h"
+#include "block/vm-snapshot.h"
 
 #include "base/bits.h"
 #include "base/error.h"
@@ -21,27 +22,17 @@ static bool node_has_dirty_flag(BlockNode *node, BlockNodeInfo *info)
 
 static void print_snapshots(GPtrArray *list)
 {
+    g_autofree char *heading = vm_snapshot_row(NULL, NULL);
+
     if (list->len) {
-        printf("Snapshot list:\n%-7s %-16s %8s %19s %15s %10s\n", "ID", "TAG", "VM_SIZE", "DATE",
-               "VM_CLOCK", "ICOUNT");
+        printf("Snapshot list:\n%s", heading);
     }
     for (unsigned i = 0; i < list->len; i++) {
-        const BlockSnapshot *s = list->pdata[i];
-        g_autofree char *size = tool_human_size(s->vm_state_size), *clock = NULL, *icount = NULL;
-        uint64_t seconds = s->vm_clock_ns / 1000000000;
-        time_t date = (time_t)s->date_s;
-        char when[32] = "";
-        struct tm tm;
+        json_t *snapshot = block_snapshot_to_json(list->pdata[i]);
+        g_autofree char *row = vm_snapshot_row(snapshot, NULL);
 
-        if (localtime_r(&date, &tm)) {
-            strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", &tm);
-        }
-        clock = g_strdup_printf("%04u:%02u:%02u.%03u", (unsigned)(seconds / 3600),
-                                (unsigned)(seconds / 60 % 60), (unsigned)(seconds % 60),
-                                (unsigned)(s->vm_clock_ns / 1000000 % 1000));
-        icount = s->icount == UINT64_MAX ? g_strdup("--")
-                                         : g_strdup_printf("%" G_GUINT64_FORMAT, s->icount);
-        printf("%-7s %-16s %8s %19s %15s %10s\n", s->id, s->name, size, when, clock, icount);
+        printf("%s", row);
+        json_decref(snapshot);
     }
 }
 
@@ -619,23 +610,33 @@ static void snapshot_list(BlockNode *node)
     }
 }
 
-static bool snapshot_act(BlockNode *node, const SnapshotCommand *command, GError **error)
+static bool snapshot_make(BlockNode *node, const char *name, GError **error)
 {
-    const BlockDriver *driver = node->driver;
-    BlockSnapshot snapshot = { .name = (char *)command->name, .icount = 0 };
+    BlockSnapshot snapshot = { .name = (char *)name, .icount = 0 };
     struct timespec now;
 
-    if (!driver->snapshot_list) {
+    if (!node->driver->snapshot_create) {
         return error_fail(error, KASO_ERROR_UNSUPPORTED, "Operation not supported");
     }
+    clock_gettime(CLOCK_REALTIME, &now);
+    snapshot.date_s = now.tv_sec;
+    snapshot.date_ns = (uint32_t)(now.tv_nsec / 1000 * 1000);
+    return node->driver->snapshot_create(node, &snapshot, error);
+}
+
+/* Only what has that name is deleted, whatever ids there are; either is applied. */
+static bool snapshot_act(BlockNode *node, const SnapshotCommand *command, GError **error)
+{
+    bool apply = !strcmp(command->action, "apply");
+    g_autoptr(BlockSnapshot) found = NULL;
+
     if (!strcmp(command->action, "create")) {
-        clock_gettime(CLOCK_REALTIME, &now);
-        snapshot.date_s = now.tv_sec;
-        snapshot.date_ns = (uint32_t)(now.tv_nsec / 1000 * 1000);
-        return driver->snapshot_create(node, &snapshot, error);
+        return snapshot_make(node, command->name, error);
     }
-    return (!strcmp(command->action, "apply") ? driver->snapshot_apply : driver->snapshot_delete)(
-        node, command->name, error);
+    found = apply ? node_find_snapshot_either(node, command->name, error)
+                  : node_find_snapshot(node, NULL, command->name, error);
+    return found && (apply ? node->driver->snapshot_apply
+                           : node->driver->snapshot_delete)(node, found->id, error);
 }
 
 static int snapshot_run(Tool *tool, int argc, char **argv)

@@ -47,31 +47,27 @@ static unsigned permissions(const ImageArguments *arguments)
 }
 
 static BlockChild *open_snapshot(Session *session, const char *name,
-                                 const ImageArguments *arguments)
+                                 const ImageArguments *arguments, GError **error)
 {
     ImageArguments below = *arguments;
     BlockChild *base, *child = NULL;
-    GError *error = NULL;
     BlockNode *node;
 
     below.writable = below.resizable = false;
-    base = tool_open(session->tool, name, &below);
+    base = tool_open_error(session->tool, name, &below, error);
     if (!base) {
         return NULL;
     }
-    node = open_temporary(session->tool, node_size(base->node), &error);
-    if (node && node_set_backing(node, base->node, &error) &&
-        (arguments->writable || node_set_read_only(node, true, &error))) {
+    node = open_temporary(session->tool, node_size(base->node), error);
+    if (node && node_set_backing(node, base->node, error) &&
+        (arguments->writable || node_set_read_only(node, true, error))) {
         child = node_attach_user(node, session->tool->program, permissions(arguments),
-                                 BLOCK_PERM_ALL, &error);
+                                 BLOCK_PERM_ALL, error);
     }
     if (node) {
         node_unref(node);
     }
     child_detach(base);
-    if (!child) {
-        tool_error(session->tool, error);
-    }
     return child;
 }
 
@@ -100,8 +96,10 @@ static void forget_opened(Session *session)
 bool io_session_open(Session *session, const char *name, const ImageArguments *arguments,
                      bool snapshot)
 {
-    session->child = snapshot ? open_snapshot(session, name, arguments)
-                              : tool_open(session->tool, name, arguments);
+    GError *error = NULL;
+
+    session->child = snapshot ? open_snapshot(session, name, arguments, &error)
+                              : tool_open_error(session->tool, name, arguments, &error);
     if (session->child) {
         session->opened.name = g_strdup(name);
         session->opened.arguments = *arguments;
@@ -110,6 +108,9 @@ bool io_session_open(Session *session, const char *name, const ImageArguments *a
         session->write_through = is_write_through(arguments->cache);
         session->opened.changes =
             arguments->options ? options_copy(arguments->options) : options_new();
+    } else {
+        g_prefix_error(&error, "can't open%s%s: ", name ? " device " : "", name ? name : "");
+        tool_error(session->tool, error);
     }
     return session->child != NULL;
 }

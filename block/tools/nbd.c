@@ -80,31 +80,10 @@ static BlockNode *open_image(Service *s, const char *filename, GError **error)
     return open_layer(s, s->image_opts ? NULL : filename, options, error);
 }
 
-/* "snapshot.id=1,snapshot.name=a" or just an id or name. */
-static bool load_snapshot(BlockNode *node, const char *text, GError **error)
-{
-    g_autoptr(GHashTable) options =
-        g_str_has_prefix(text, "snapshot.") ? options_parse(text, NULL, error) : options_new();
-    const char *wanted = text;
-
-    if (!options) {
-        return false;
-    }
-    if (g_hash_table_size(options)) {
-        wanted = options_get(options, "snapshot.id");
-        wanted = wanted ? wanted : options_get(options, "snapshot.name");
-    }
-    if (!wanted || !node->driver->snapshot_load) {
-        return error_fail(error, KASO_ERROR_INVALID,
-                          "Failed to load snapshot: the image has none of that kind");
-    }
-    return node->driver->snapshot_load(node, wanted, error);
-}
-
 /* -o, -l and -s put layers on the image. Takes node over. */
 static BlockNode *add_layers(Service *s, BlockNode *node, GError **error)
 {
-    if (s->load_snapshot && !load_snapshot(node, s->load_snapshot, error)) {
+    if (s->load_snapshot && !tool_load_snapshot(node, s->load_snapshot, error)) {
         node_unref(node);
         return NULL;
     }

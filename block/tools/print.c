@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* How tools, and a machine's qemu-io, print sizes and objects. */
+/* How tools and monitors print sizes, snapshots and objects. */
 #include "base/bits.h"
 #include "block/tools/tool.h"
+#include "block/vm-snapshot.h"
 
 char *tool_human_size(uint64_t size)
 {
@@ -14,6 +15,35 @@ char *tool_human_size(uint64_t size)
         i++;
     }
     return g_strdup_printf("%0.3g %s", value, suffixes[i]);
+}
+
+static int64_t snapshot_int(const json_t *snapshot, const char *key)
+{
+    return json_integer_value(json_object_get(snapshot, key));
+}
+
+char *vm_snapshot_row(const json_t *snapshot, const char *id)
+{
+    static const char *const form = "%-7s %-16s %8s %19s %15s %10s\n";
+    int64_t seconds = snapshot_int(snapshot, "vm-clock-sec");
+    g_autofree char *size = NULL, *clock = NULL, *icount = NULL, *when = NULL;
+    g_autoptr(GDateTime) date = NULL;
+
+    if (!snapshot) {
+        return g_strdup_printf(form, "ID", "TAG", "VM_SIZE", "DATE", "VM_CLOCK", "ICOUNT");
+    }
+    id = id ? id : json_string_value(json_object_get(snapshot, "id"));
+    size = tool_human_size((uint64_t)snapshot_int(snapshot, "vm-state-size"));
+    date = g_date_time_new_from_unix_local(snapshot_int(snapshot, "date-sec"));
+    when = date ? g_date_time_format(date, "%Y-%m-%d %H:%M:%S") : g_strdup("");
+    clock = g_strdup_printf("%04u:%02u:%02u.%03u", (unsigned)(seconds / 3600),
+                            (unsigned)(seconds / 60 % 60), (unsigned)(seconds % 60),
+                            (unsigned)(snapshot_int(snapshot, "vm-clock-nsec") / 1000000));
+    icount = json_object_get(snapshot, "icount")
+                 ? g_strdup_printf("%" G_GINT64_FORMAT, snapshot_int(snapshot, "icount"))
+                 : g_strdup("--");
+    return g_strdup_printf(form, id, json_string_value(json_object_get(snapshot, "name")), size,
+                           when, clock, icount);
 }
 
 static void print_value(FILE *out, const char *name, const json_t *value, int indent);

@@ -342,6 +342,46 @@ bool tool_check_options(const BlockDriver *driver, GHashTable *options, GError *
     return true;
 }
 
+static BlockSnapshot *find_snapshot(BlockNode *node, const char *text, GError **error)
+{
+    static const char *const known[] = { "snapshot.id", "snapshot.name" };
+    g_autoptr(GHashTable) options = NULL;
+    unsigned found = 0;
+
+    if (!g_str_has_prefix(text, "snapshot.")) {
+        return node_find_snapshot_either(node, text, error);
+    }
+    options = options_parse(text, NULL, error);
+    for (unsigned i = 0; options && i < ARRAY_SIZE(known); i++) {
+        found += options_get(options, known[i]) != NULL;
+    }
+    if (!options || found < g_hash_table_size(options)) {
+        if (options) {
+            error_fail(error, KASO_ERROR_INVALID,
+                       "only snapshot.id and snapshot.name can be said of a snapshot");
+        }
+        return NULL;
+    }
+    return node_find_snapshot(node, options_get(options, known[0]), options_get(options, known[1]),
+                              error);
+}
+
+bool tool_load_snapshot(BlockNode *node, const char *text, GError **error)
+{
+    g_autoptr(BlockSnapshot) found = NULL;
+
+    if (!node->driver->snapshot_load) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "Failed to load snapshot: Can't find snapshot: '%s' has none",
+                          node->driver->name);
+    }
+    found = find_snapshot(node, text, error);
+    if (!found) {
+        g_prefix_error(error, "Failed to load snapshot: Can't find snapshot: ");
+    }
+    return found && node->driver->snapshot_load(node, found->id, error);
+}
+
 bool tool_create(Tool *tool, const char *filename, const char *format, GHashTable *options,
                  GError **error)
 {

@@ -50,6 +50,11 @@ BlockChild *tool_open_error(Tool *tool, const char *name, const ImageArguments *
                             GError **error);
 /* Says so when a writable image is raw only because nothing else fits. */
 void tool_warn_guessed(Tool *tool, BlockNode *node);
+/*
+ * Reads of a node go to a snapshot from now on: "snapshot.id=ID,snapshot.name=NAME" (or one of them), or just an id or a
+ * name.
+ */
+bool tool_load_snapshot(BlockNode *node, const char *text, GError **error);
 /* "kaso-img: message" on standard error; frees the error. Returns 1. */
 int tool_error(Tool *tool, GError *error);
 int tool_fail(Tool *tool, const char *format, ...) __attribute__((format(printf, 2, 3)));

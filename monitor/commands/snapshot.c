@@ -148,32 +148,18 @@ MONITOR_COMMAND(delete_command);
 static json_t *list_run(Monitor *monitor, json_t *arguments, GError **error)
 {
     BlockGraph *graph = monitor_block_graph(monitor, error);
-    VmSnapshot *set = graph ? vm_snapshot_new(graph, NULL, NULL, error) : NULL;
-    g_autofree char *text = set ? vm_snapshot_list(set) : NULL;
+    char *text = graph ? vm_snapshot_list(graph, error) : NULL;
+    json_t *result = text ? json_loads(text, 0, NULL) : NULL;
 
-    vm_snapshot_free(set);
-    return text ? json_loads(text, 0, NULL) : NULL;
+    free(text);
+    return result;
 }
 
-static void print_row(json_t *snapshot, const char *id, GString *out)
+static void print_row(const json_t *snapshot, const char *id, GString *out)
 {
-    g_autofree char *size = g_format_size_full(
-        (guint64)monitor_get_int(snapshot, "vm-state-size", 0), G_FORMAT_SIZE_IEC_UNITS);
-    g_autoptr(GDateTime) date =
-        g_date_time_new_from_unix_local(monitor_get_int(snapshot, "date-sec", 0));
-    g_autofree char *day = g_date_time_format(date, "%Y-%m-%d %H:%M:%S");
-    int64_t seconds = monitor_get_int(snapshot, "vm-clock-sec", 0);
+    g_autofree char *row = vm_snapshot_row(snapshot, id);
 
-    g_string_append_printf(out, "%-9s %-16s %11s %20s  %04d:%02d:%02d.%03d\n", id,
-                           monitor_get_string(snapshot, "name"), size, day, (int)(seconds / 3600),
-                           (int)(seconds / 60 % 60), (int)(seconds % 60),
-                           (int)(monitor_get_int(snapshot, "vm-clock-nsec", 0) / 1000000));
-}
-
-static void print_heading(GString *out)
-{
-    g_string_append_printf(out, "%-9s %-16s %11s %20s  %12s\n", "ID", "TAG", "VM SIZE", "DATE",
-                           "VM CLOCK");
+    g_string_append(out, row);
 }
 
 static void list_print(Monitor *monitor, json_t *result, GString *out)
@@ -181,11 +167,15 @@ static void list_print(Monitor *monitor, json_t *result, GString *out)
     json_t *complete = json_object_get(result, "complete"), *entry, *snapshot;
     size_t i, j;
 
-    if (!json_array_size(complete)) {
+    if (!json_array_size(complete) && !json_array_size(json_object_get(result, "partial"))) {
         g_string_append(out, "There is no snapshot available.\n");
+        return;
+    }
+    g_string_append(out, "List of snapshots present on all disks:\n");
+    if (json_array_size(complete)) {
+        print_row(NULL, NULL, out);
     } else {
-        g_string_append(out, "List of snapshots present on all disks:\n");
-        print_heading(out);
+        g_string_append(out, "None\n");
     }
     json_array_foreach(complete, i, snapshot)
     {
@@ -196,10 +186,10 @@ static void list_print(Monitor *monitor, json_t *result, GString *out)
     {
         g_string_append_printf(out, "\nList of partial (non-loadable) snapshots on '%s':\n",
                                monitor_get_string(entry, "device"));
-        print_heading(out);
+        print_row(NULL, NULL, out);
         json_array_foreach(json_object_get(entry, "snapshots"), j, snapshot)
         {
-            print_row(snapshot, monitor_get_string(snapshot, "id"), out);
+            print_row(snapshot, NULL, out);
         }
     }
 }

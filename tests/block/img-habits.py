@@ -297,6 +297,35 @@ def character_devices():
     assert found["children"][0]["info"]["format"] == "host_device", found
 
 
+def names_of_snapshots(image):
+    return [(s["id"], s["name"]) for s in info(image).get("snapshots", ())]
+
+
+def snapshots():
+    """Names that look like ids: what is deleted has that name, what is applied or read that id, or else that name."""
+    create("s", "1M")
+    for name, pattern in (("3", 1), ("2", 2), ("1", 3), ("x", 4)):
+        io("s", f"write -P {pattern} 0 64k")
+        run(IMG, "snapshot", "-c", name, "s")
+    for which, pattern in (("1", 1), ("snapshot.id=1", 1), ("snapshot.name=1", 3), ("x", 4), ("4", 4), ("snapshot.id=1,snapshot.name=3", 1)):
+        run(IMG, "convert", "-O", "raw", "-l", which, "s", "copy")
+        io("copy", f"read -P {pattern} 0 64k", options=("-f", "raw"))
+        run(IMG, "measure", "-O", "raw", "-l", which, "s")
+        os.unlink("copy")
+    for which in ("snapshot.id=x", "snapshot.name=4", "snapshot.id=1,snapshot.name=1", "nope", "", "snapshot.nope=1"):
+        for command in (("convert", "-O", "raw", "-l", which, "s", "copy"), ("measure", "-O", "raw", "-l", which, "s")):
+            assert "Failed to load snapshot" in run(IMG, *command, status=1)
+        assert not os.path.exists("copy"), which
+    for which, pattern in (("1", 1), ("x", 4), ("2", 2)):
+        run(IMG, "snapshot", "-a", which, "s")
+        io("s", f"read -P {pattern} 0 64k")
+    for which in ("4", "nope", ""):
+        assert f"Could not delete snapshot '{which}': snapshot not found" in run(IMG, "snapshot", "-d", which, "s", status=1)
+    for which, left in (("3", ["2", "3", "4"]), ("1", ["2", "4"]), ("2", ["4"]), ("x", [])):
+        run(IMG, "snapshot", "-d", which, "s")
+        assert [s[0] for s in names_of_snapshots("s")] == left, names_of_snapshots("s")
+
+
 def option_help():
     """What -o takes is told in the form that scripts know, with what kind of value it is."""
     form = re.compile(r"  [\w.-]+=<(str|num|size|bool \(on/off\))> *- \S.*")
@@ -313,6 +342,6 @@ def option_help():
 with tempfile.TemporaryDirectory() as folder:
     os.chdir(folder)
     for test in (option_help, creation, versions, words, data_files, sizes, tables, chains, targets, io_commands, full_disks, file_options,
-                 left_behind, character_devices):
+                 left_behind, character_devices, snapshots):
         test()
     os.chdir("/")

@@ -158,7 +158,8 @@ def turn(system, address, config):
     clean()
     loads(system, address, "two", memory[1])
     run(IMG, "snapshot", "-d", "two", "i")
-    run(IMG, "snapshot", "-d", "3", "i")
+    run(IMG, "snapshot", "-d", "3", "i", status=1)  # an id, and names are meant
+    run(IMG, "snapshot", "-d", "three", "i")
     listed()
     clean()
 

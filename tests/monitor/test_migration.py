@@ -3,6 +3,7 @@
 """Machines with hardly a guest go from process to process: addresses, refusals, run states, events, snapshots, damaged streams, TLS, announcements,
 guests that write too fast."""
 
+import json
 import os
 import random
 import socket
@@ -250,6 +251,13 @@ def test_snapshots():
         disks = [store.path(name) for name in ("a.qcow2", "b.qcow2")]
         for disk in disks:
             subprocess.run([sys.argv[2], "create", "-q", "-f", "qcow2", disk, "16M"], check=True)
+        external = store.path("external.qcow2")
+        subprocess.run([sys.argv[2], "create", "-q", "-f", "qcow2", "-o", "data_file=" + store.path("data"), external, "1M"], check=True)
+
+        def listing_of(disk):
+            found = subprocess.run([sys.argv[2], "info", "-U", "--output=json", disk], check=True, stdout=subprocess.PIPE, text=True)
+            return json.dumps(json.loads(found.stdout)["snapshots"])
+
         drives = []
         for name, disk in zip("ab", disks):
             drives += ["-blockdev", f"qcow2,node-name={name},file.driver=file,file.filename={disk}",
@@ -276,7 +284,7 @@ def test_snapshots():
             assert hmp("loadvm two") == "" and "failed" not in io("b", "read -P 2 0 64k")
             s.command("cont")
             assert hmp("loadvm one") == "" and state(s) == "running"
-            assert "does not have" in hmp("loadvm three") and "does not exist" in hmp("delvm three")
+            assert "does not have" in hmp("loadvm three") and hmp("delvm three") == hmp("delvm 1") == ""
 
             def job(command, error=None, **arguments):
                 s.command(command, job_id="j", **arguments)
@@ -298,11 +306,20 @@ def test_snapshots():
             job("snapshot-load", vmstate="b", **both)
             assert "failed" not in io("a", "read -P 1 0 64k") and state(s) == "running"
             job("snapshot-delete", **both)
+            job("snapshot-delete", **both)  # what is not there is gone
             job("snapshot-load", vmstate="b", error="does not have", **both)
             assert hmp("delvm two") == ""
             s.command("blockdev-add", driver="raw", node_name="r", file={"driver": "null-co", "size": 512})
             assert "'r' is writable but does not support snapshots" in hmp("savevm x")
             assert state(s) == "running"
+            text = hmp("info snapshots")
+            assert "all disks:\nNone" in text and "'a':\nID      TAG               VM_SIZE" in text and "one" in text, text
+            # What cannot be made in all is made in none, and takes no other with it whose id is its name.
+            s.command("blockdev-del", node_name="r")
+            s.command("blockdev-add", driver="qcow2", node_name="e", file={"driver": "file", "filename": external})
+            before = listing_of(disks[0])
+            assert '"id": "1"' in before and '"name": "one"' in before, before
+            assert "external data file" in hmp("savevm 1") and listing_of(disks[0]) == before
             s.command("quit")
             kaso.finish()
         listing = subprocess.run([sys.argv[2], "snapshot", "-l", disks[0]], check=True, capture_output=True, text=True).stdout
