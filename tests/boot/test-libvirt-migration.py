@@ -6,25 +6,19 @@ Each daemon has folders, a host name and a host's UUID of its own, so that both 
 written to its disk is read at the other side."""
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
 
 import libvirt
 from libvirt import eventually, path, write
+from ports import free_port
 
 # Absolute: who enters another view of files begins at its root.
 kaso, kaso_img, boot = map(os.path.abspath, sys.argv[1:])
 libvirt.enter(boot)
 IMAGE = "/var/lib/libvirt/images/root.qcow2"  # each daemon sees another file there
 NAME = "kaso-test"
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 class Host:

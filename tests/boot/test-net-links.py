@@ -9,6 +9,7 @@ import sys
 import tempfile
 
 from guest import Guest
+from ports import free_port
 from qmp import Monitor
 
 kaso, directory, link = sys.argv[1:]
@@ -18,12 +19,6 @@ if not os.path.exists(kernel):
     sys.exit(77)
 folder = tempfile.TemporaryDirectory()
 FOLDER = folder.name
-
-
-def free_port(kind):
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 NIC = ["-device", "virtio-net-pci,netdev=n,mac=%s,romfile="]

@@ -9,7 +9,8 @@ import sys
 import tempfile
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "monitor"))
+for folder in "monitor", "boot":
+    sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", folder))
 from harness import Qmp  # noqa: E402
 
 VRAM = 0xe0000000

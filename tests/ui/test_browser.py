@@ -15,7 +15,8 @@ import urllib.request
 import rfb
 from rfb import Client
 from screen import Screen
-from test_vnc import fetch, free_port, keys_of, paint_test_picture, start_keyboard
+from ports import free_port
+from test_vnc import fetch, keys_of, paint_test_picture, start_keyboard
 
 RETURN = "\ue006"
 PIXELS = """const c = document.querySelector('canvas'), x = c && c.getContext('2d');

@@ -15,6 +15,7 @@ import time
 import rfb
 from rfb import Client, Format
 from screen import Screen
+from ports import free_port
 
 ALL = (rfb.RAW, rfb.HEXTILE, rfb.ZLIB, rfb.TIGHT, rfb.TIGHT_PNG, rfb.ZRLE)
 FORMATS = {
@@ -734,11 +735,6 @@ class WebSocket:
 
     def close(self):
         self.peer.close()
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 def test_websocket():

@@ -68,6 +68,22 @@ static Machine *new_machine(void)
     return machine;
 }
 
+/*
+ * Nobody is given one of these who asks for any: between the question and the use it stays free. Of IPv4: that it is
+ * free for IPv6, too, is likely enough.
+ */
+static unsigned free_port(int type)
+{
+    int fd = socket(AF_INET, type, 0);
+    struct sockaddr_in name = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+
+    do {
+        name.sin_port = htons((uint16_t)g_random_int_range(20000, 32768));
+    } while (bind(fd, (struct sockaddr *)&name, sizeof name) != 0);
+    close(fd);
+    return ntohs(name.sin_port);
+}
+
 static Netdev *open_netdev(Machine *machine, const char *text)
 {
     GError *error = NULL;
@@ -184,16 +200,14 @@ static void test_host_forward(void)
     Netdev *netdev;
     Nic *nic;
     struct sockaddr_in name = { .sin_family = AF_INET };
-    socklen_t length = sizeof name;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), probe;
     GError *error = NULL;
     char *text;
 
-    /* A port that was free a moment ago. */
     probe = socket(AF_INET, SOCK_STREAM, 0);
     name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    name.sin_port = htons((uint16_t)free_port(SOCK_STREAM));
     g_assert_cmpint(bind(probe, (struct sockaddr *)&name, sizeof name), ==, 0);
-    getsockname(probe, (struct sockaddr *)&name, &length);
     text = g_strdup_printf("user,id=n,hostfwd=tcp:127.0.0.1:%d-:22", ntohs(name.sin_port));
     g_assert_cmpint(listen(probe, 1), ==, 0);
     g_assert_null(netdev_open_text(machine, text, NULL, NULL, &error));
@@ -266,18 +280,15 @@ static bool have_ipv6(void)
 static void test_host_forward_ipv6(void)
 {
     Machine *machine = new_machine();
-    struct sockaddr_in6 name = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
-    socklen_t length = sizeof name;
-    int fd = socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK, 0),
-        probe = socket(AF_INET6, SOCK_STREAM, 0);
+    struct sockaddr_in6 name = { .sin6_family = AF_INET6,
+                                 .sin6_addr = IN6ADDR_LOOPBACK_INIT,
+                                 .sin6_port = htons((uint16_t)free_port(SOCK_STREAM)) };
+    int fd = socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK, 0);
     GError *error = NULL;
     g_autofree char *rule = NULL, *text = NULL;
     Netdev *netdev;
     Nic *nic;
 
-    g_assert_cmpint(bind(probe, (struct sockaddr *)&name, sizeof name), ==, 0);
-    getsockname(probe, (struct sockaddr *)&name, &length);
-    close(probe);
     rule = g_strdup_printf("tcp:[::1]:%d", ntohs(name.sin6_port));
     text = g_strdup_printf("user,id=n,hostfwd=%s-[fec0::77]:22", rule);
     netdev = open_netdev(machine, text);
@@ -361,19 +372,6 @@ static void check_pair(Machine *machine, Netdev *a, Netdev *b)
     netdev_detach(b);
     nic_free(nic_a);
     nic_free(nic_b);
-}
-
-/* Of IPv4: that it is free for IPv6, too, is likely enough. */
-static unsigned free_port(int type)
-{
-    struct sockaddr_in name = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    socklen_t length = sizeof name;
-    int fd = socket(AF_INET, type, 0);
-
-    g_assert_cmpint(bind(fd, (struct sockaddr *)&name, sizeof name), ==, 0);
-    getsockname(fd, (struct sockaddr *)&name, &length);
-    close(fd);
-    return ntohs(name.sin_port);
 }
 
 static void test_socket_stream(const void *host)
