@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/error.h"
 #include "base/names.h"
 
 static const NotYet boards_not_yet[] = {
@@ -34,6 +35,7 @@ static const NotYet boards_not_yet[] = {
       "xilinx-zynq-a9 xlnx-versal-virt xlnx-versal2-virt xlnx-zcu102 yosemitev2-bmc z2",
       "use virt" },
     { "microvm nitro xenfv xenpv xenpvh", "use pc" },
+    { "pc-0.* pc-1.0 pc-1.1 pc-1.2 pc-1.3", "the oldest is pc-i440fx-1.4" },
     { "2009 40p A400 B160L C3700 KIT_AURIX_TC277_TRB LX SPARCClassic SPARCbook SS-10 SS-20 SS-4 "
       "SS-5 SS-600MP Voyager "
       "amd-microblaze-v-generic amigaone an5206 arduino-* bamboo boston boston-aia clipper "
@@ -123,6 +125,12 @@ const Board *board_get(const char *name, GError **error)
 
     if (board) {
         return board;
+    }
+    if (any && release > LAST_RELEASE) {
+        error_fail(error, KASO_ERROR_NOT_FOUND,
+                   "there is no machine '%s': the last release that is known is %d.%d", name,
+                   LAST_RELEASE / 100, LAST_RELEASE % 100);
+        return NULL;
     }
     return any && any->first_release && release >= any->first_release && release <= LAST_RELEASE
                ? any

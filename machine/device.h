@@ -82,7 +82,8 @@ typedef struct {
     uint8_t size_min, size_max; /* guest access sizes; 0 means 1 and 8 */
     bool lock_free;
     bool ports;              /* in I/O space: becomes an io region, and what is absent reads as ones */
-    bool whole;              /* as in MemoryOps */
+    bool ones;               /* what is absent reads as ones in memory, too */
+    bool whole, strict;      /* as in MemoryOps */
 } RegisterBank;
 
 /*

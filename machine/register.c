@@ -129,10 +129,10 @@ static void trace_access(const Device *device, const Register *reg, unsigned ind
     }
 }
 
-/* What is read where nothing answers: ports float. */
+/* What is read where nothing answers: ports float, and some devices' buses. */
 static uint64_t nobody(const BankInstance *instance, unsigned size)
 {
-    return instance->bank->ports ? bits_mask(size * 8) : 0;
+    return instance->bank->ports || instance->bank->ones ? bits_mask(size * 8) : 0;
 }
 
 static uint64_t read_register(const BankInstance *instance, const Register *reg, unsigned index)
@@ -304,6 +304,7 @@ void register_bank_init(Device *device, MemoryRegion *region, const RegisterBank
         .size_min = bank->size_min,
         .size_max = bank->size_max,
         .whole = bank->whole,
+        .strict = bank->strict,
         .lock_free = bank->lock_free,
         .late = late_places(device, bank),
     };

@@ -178,8 +178,8 @@ void viewers_choose_default(Setup *setup, bool screen)
     } else if (isatty(STDERR_FILENO)) {
         fprintf(stderr,
                 "%s: no window can be opened here: -vnc 127.0.0.1:0 shows the screen to a VNC "
-                "viewer (-display "
-                "none: no such line)\n",
+                "viewer, and the monitor's 'info text' prints a text screen (-display none: no "
+                "such line)\n",
                 setup->program);
     }
 }

@@ -200,7 +200,9 @@ static void clock_to(Qtest *qtest, int64_t to_ns)
          now = clock_now_ns(machine)) {
         clock_advance(machine, now + MIN(to_ns - now, SLICE_NS));
     }
-    qtest_send(qtest, "OK %" PRId64, clock_now_ns(machine));
+    /* Time does not go back, and a test that thinks so is to hear of it. */
+    qtest_send(qtest, clock_now_ns(machine) > to_ns ? "FAIL %" PRId64 : "OK %" PRId64,
+               clock_now_ns(machine));
 }
 
 static void clock_step(Qtest *qtest, const char *const *words)
@@ -216,9 +218,11 @@ static void clock_step(Qtest *qtest, const char *const *words)
             clock_to(qtest, MAX(now_ns, deadline_ns));
         }
     } else if (qtest_number(qtest, words[1], &step_ns)) {
-        /* A negative number goes back, which time does not. */
-        clock_to(qtest, (int64_t)step_ns < 0 ? now_ns
-                                             : now_ns + MIN((int64_t)step_ns, INT64_MAX - now_ns));
+        if ((int64_t)step_ns <= 0) {
+            qtest_send(qtest, "FAIL could not advance time");
+        } else {
+            clock_to(qtest, now_ns + MIN((int64_t)step_ns, INT64_MAX - now_ns));
+        }
     }
 }
 

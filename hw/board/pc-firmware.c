@@ -344,9 +344,9 @@ static bool boot_number(Pc *pc, const char *name, long least, long most, long *v
 static bool add_splash(Pc *pc, GError **error)
 {
     const char *path = pc_boot_option(pc, "splash");
-    g_autofree char *found = path ? machine_find_firmware(pc->machine, path, error) : NULL;
+    g_autofree char *found = path ? machine_find_firmware(pc->machine, path, NULL) : NULL;
     g_autoptr(GBytes) content =
-        found ? pc_read_file("splash picture", found, MIB(16), error) : NULL;
+        path ? pc_read_file("splash picture", found ? found : path, MIB(16), error) : NULL;
     gsize size;
     const uint8_t *data;
 

@@ -96,6 +96,9 @@ static bool check_options(Pc *pc, GError **error)
         return error_fail(error, KASO_ERROR_INVALID, "%s is of no use without -kernel",
                           config->initrd ? "-initrd" : "-append");
     }
+    if (!config->kernel && config->dtb) {
+        log_printf("machine '%s': -dtb is of no use without -kernel\n", pc->machine->board->name);
+    }
     if (pc->isa_only && config->vcpus > 1) {
         return error_fail(error, KASO_ERROR_INVALID, "machine 'isapc' has one CPU, not %u",
                           config->vcpus);

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * "edu", a PCI device to learn drivers on (QEMU's description of the EDU device): a liveness check, a factorial, an
- * interrupt that software raises, and DMA between RAM and a buffer of 4 KiB.
- *
- * Not modelled: message-signalled interrupts. The factorial is there as soon as it is asked for.
+ * interrupt that software raises, and DMA between RAM and a buffer of 4 KiB. The factorial is there as soon as it is
+ * asked for.
  */
 #include "base/error.h"
 #include "hw/pci/pci.h"
@@ -43,7 +42,17 @@ static Edu *edu(Device *device)
 
 static void update_irq(Edu *e)
 {
-    pci_set_irq(&e->pci, e->interrupts != 0);
+    pci_set_irq(&e->pci, e->interrupts && !pci_msi_enabled(&e->pci));
+}
+
+/* Each time that something is raised there is a message, whether or not the last one was acknowledged. */
+static void tell(Edu *e, uint32_t causes)
+{
+    e->interrupts |= causes;
+    if (e->interrupts) {
+        pci_msi_notify(&e->pci);
+    }
+    update_irq(e);
 }
 
 /* Modulo 2^32, which is 0 from 34 on: 34! has 32 factors of two. */
@@ -104,8 +113,7 @@ static void finish_dma(void *opaque)
     transfer(e);
     e->command &= ~(uint64_t)DMA_START;
     if (e->command & DMA_INTERRUPT) {
-        e->interrupts |= INTERRUPT_DMA;
-        update_irq(e);
+        tell(e, INTERRUPT_DMA);
     }
 }
 
@@ -120,15 +128,13 @@ static void write_factorial(Device *device, unsigned index, uint64_t value)
 
     e->factorial = factorial_of(value);
     if (e->status & STATUS_INTERRUPT) {
-        e->interrupts |= INTERRUPT_FACTORIAL;
-        update_irq(e);
+        tell(e, INTERRUPT_FACTORIAL);
     }
 }
 
 static void write_raise(Device *device, unsigned index, uint64_t value)
 {
-    edu(device)->interrupts |= value;
-    update_irq(edu(device));
+    tell(edu(device), value);
 }
 
 static void write_acknowledge(Device *device, unsigned index, uint64_t value)
@@ -201,9 +207,12 @@ static const Register registers[] = {
 };
 /* clang-format on */
 
-static const RegisterBank bank = {
-    .name = "edu", .size = EDU_SIZE, .registers = registers, .size_min = 4
-};
+static const RegisterBank bank = { .name = "edu",
+                                   .size = EDU_SIZE,
+                                   .registers = registers,
+                                   .size_min = 4,
+                                   .strict = true,
+                                   .ones = true };
 
 static bool edu_realize(Device *device, GError **error)
 {
@@ -212,6 +221,7 @@ static bool edu_realize(Device *device, GError **error)
     pci_set_identity(&e->pci, 0x1234, 0x11e8, 0x00ff00, 0x10);
     pci_set_interrupt_pin(&e->pci, 1);
     register_bank_init(device, &e->region, &bank);
+    pci_add_msi(&e->pci);
     pci_add_bar(&e->pci, 0, PCI_BAR_MEMORY32, false, &e->region);
     timer_init(&e->timer, device->machine, finish_dma, e);
     return true;

@@ -155,6 +155,10 @@ REFUSED = [
     (['-sandbox', 'on,spawn=maybe'], r'spawn=maybe: give allow or deny'),
     (['-sandbox', 'on,spwan=deny'], r"-sandbox has no option 'spwan'; did you mean 'spawn'"),
     (['-run-with', 'exit-with-parent=perhaps'], r'exit-with-parent'),
+    (['-M', 'virt-11.2'], r"there is no machine 'virt-11.2': the last release that is known is 11.1"),
+    (['-M', 'pc-i440fx-12.0'], r"'pc-i440fx-12.0': the last release that is known is 11.1"),
+    (['-M', 'pc-1.3'], r"machine 'pc-1.3' is not built; the oldest is pc-i440fx-1.4"),
+    (['-M', 'pc-0.10'], r"machine 'pc-0.10' is not built; the oldest is pc-i440fx-1.4"),
     (['-M', 'vrit'], r"-machine vrit: there is no machine 'vrit'; did you mean 'virt'\?"),
     (['-M', 'virt', '-M', 'virt,usb=perhaps'], r'usb'),
     ([*VIRT, '-M', 'virt,colour=red'], r"machine 'virt' has no property 'colour'"),
@@ -920,6 +924,33 @@ class CommandLine(unittest.TestCase):
                 self.assertEqual(result.returncode, 0, result.stderr)
                 blocks = json.loads(result.stdout.splitlines()[2])['return']
                 self.assertEqual(' '.join(sorted(b['device'] for b in blocks if b['device'])), ' '.join(sorted(wanted.split())))
+
+    def test_pc_refusals(self):
+        """What a PC says of files and properties that it does not have."""
+        for arguments, wanted in [(['-boot', 'splash=/nonexistent/s.jpg'], r"cannot read the splash picture '/nonexistent/s.jpg': .*No such file"),
+                                  (['-boot', 'splash=nonexistent.jpg'], r"cannot read the splash picture 'nonexistent.jpg': .*No such file")]:
+            with self.subTest(arguments=arguments):
+                result = run('-M', 'pc', '-display', 'none', '-S', *arguments, program=PC)
+                self.assertEqual(result.returncode, 1, result.stderr)
+                self.assertRegex(result.stderr, wanted)
+        result = run('-M', 'pc', '-display', 'none', '-S', '-monitor', 'stdio', '-dtb', self.file('tree', b'x'), '-global',
+                     'PIIX4_PM.acpi-pci-hotplug-with-bridge-support=off', program=PC, stdin='quit\n')
+        self.assertEqual((result.returncode, result.stderr), (0, "machine 'pc-i440fx-11.1': -dtb is of no use without -kernel\n"))
+        result = run('-M', 'pc', '-display', 'none', '-S', '-monitor', 'stdio', '-global', 'PIIX4_PM.acpi-pci-hotplug-with-bridge-support=on',
+                     program=PC, stdin='quit\n')
+        self.assertRegex(result.stderr, r'^kaso: warning: -global .*not yet: hot plug behind bridges\n$')
+
+    def test_no_screen(self):
+        """Where no window can be opened, one line on the terminal tells how the screen is seen, and the text screen."""
+        terminal, end = os.openpty()
+        environment = {name: value for name, value in os.environ.items() if name not in ('DISPLAY', 'WAYLAND_DISPLAY')}
+        with subprocess.Popen([PC, '-S', '-monitor', 'none', '-serial', 'none'], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                              stderr=end, env=environment) as process:
+            os.close(end)
+            with open(terminal, 'rb', buffering=0) as file:
+                line = file.readline().decode()
+                process.terminate()
+        self.assertRegex(line, r"-vnc 127.0.0.1:0 .*'info text' prints a text screen .*-display none")
 
     def test_unused_globals(self):
         """What is for a device that may be plugged later is no slip; for a type that there is not, it is."""
