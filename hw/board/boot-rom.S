@@ -33,7 +33,7 @@ plug_and_play:
         .word   0, 0
         .org    boot_rom + 0x40
 boot_rom_parameters:
-        .fill   128, 1, 0
+        .fill   132, 1, 0
 maker:  .asciz  "Kaso"
 product:
         .asciz  "kernel of the command line"
@@ -56,7 +56,8 @@ gdt_end:
 #define MAP_COUNT       PARAMETER(24)           /* where its size goes */
 #define MAP_UNIT        PARAMETER(28)           /* word: what an entry counts as */
 #define MAP_MOST        PARAMETER(30)           /* word: how many entries fit */
-#define ITEMS           PARAMETER(32)           /* 12 bytes each: address, size, key, 0 */
+#define MAP_UPPER       PARAMETER(32)           /* where the KiB of RAM from 1 MiB on go, 0: they are not wanted */
+#define ITEMS           PARAMETER(36)           /* 12 bytes each: address, size, key, 0 */
 
 initialize:
         movw    $0x20, %ax                      /* a boot device is there */
@@ -222,16 +223,44 @@ memory_map:
         jz      2f
         cmpw    MAP_MOST, %bp
         jb      1b
-2:      movzwl  %bp, %eax
+2:      cmpl    $0, MAP_UPPER
+        je      3f
+        call    upper_memory
+3:      movzwl  %bp, %eax
         movzwl  MAP_UNIT, %ecx
         mull    %ecx
         movl    MAP_COUNT, %edi
-        movl    %edi, %edx
+        call    store
+        cli
+        ret
+
+/* Of BP entries at ES:(MAP & 15), the one at 1 MiB: firmware's own tables are behind it. */
+upper_memory:
+        movl    MAP, %ebx
+        andl    $15, %ebx
+        movw    %bp, %cx
+1:      jcxz    3f
+        cmpl    $0x100000, %es:(%bx)
+        jne     2f
+        cmpl    $0, %es:4(%bx)
+        jne     2f
+        movl    %es:8(%bx), %eax
+        shrl    $10, %eax
+        movl    MAP_UPPER, %edi
+        pushw   %es
+        call    store
+        popw    %es
+2:      addw    $24, %bx
+        decw    %cx
+        jmp     1b
+3:      ret
+
+/* EAX to the address EDI, below 1 MiB. */
+store:  movl    %edi, %edx
         shrl    $4, %edx
         movw    %dx, %es
         andw    $15, %di
         movl    %eax, %es:(%di)
-        cli
         ret
         .balign 512
 boot_rom_end:

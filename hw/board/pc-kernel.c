@@ -34,10 +34,11 @@ typedef struct {
     uint32_t entry, stack, eax, ebx;
     uint32_t map, map_count;
     uint16_t map_unit, map_most;
+    uint32_t map_upper;
     BootRomItem items[PC_KERNEL_ITEMS];
 } BootRomParameters;
-G_STATIC_ASSERT(offsetof(BootRomParameters, items) == 32);
-G_STATIC_ASSERT(sizeof(BootRomItem) == 12 && sizeof(BootRomParameters) == 128);
+G_STATIC_ASSERT(offsetof(BootRomParameters, items) == 36);
+G_STATIC_ASSERT(sizeof(BootRomItem) == 12 && sizeof(BootRomParameters) == 132);
 
 void pc_kernel_add(PcKernel *kernel, GBytes *content, uint64_t address, uint16_t data_key,
                    uint16_t size_key, uint16_t address_key)
@@ -134,7 +135,9 @@ static bool visit_segments(const PcKernel *kernel, const Elf64_Ehdr *header, uin
 }
 
 typedef struct {
-    uint64_t low, high, entry;
+    uint64_t low, high;
+    uint64_t virtual_entry,
+        entry; /* as the file has it, and where that is in memory: nothing is mapped yet */
     uint8_t *image;
 } ElfImage;
 
@@ -146,8 +149,17 @@ static void measure(const PcKernel *kernel, const Elf64_Phdr *segment, void *opa
     if (!segment->p_memsz) {
         return;
     }
+    if (elf->virtual_entry - segment->p_vaddr < segment->p_memsz) {
+        elf->entry = elf->virtual_entry - segment->p_vaddr + segment->p_paddr;
+    }
     elf->low = MIN(elf->low, segment->p_paddr);
     elf->high = MAX(elf->high, segment->p_paddr + segment->p_memsz);
+}
+
+static bool measure_all(const PcKernel *kernel, const Elf64_Ehdr *header, ElfImage *elf)
+{
+    elf->entry = elf->virtual_entry = header->e_entry;
+    return visit_segments(kernel, header, PT_LOAD, measure, elf) && elf->high > elf->low;
 }
 
 static void place(const PcKernel *kernel, const Elf64_Phdr *segment, void *opaque)
@@ -167,8 +179,7 @@ GBytes *pc_kernel_read_elf(const PcKernel *kernel, uint64_t *address, uint64_t *
     ElfImage elf = { .low = UINT64_MAX };
     Elf64_Ehdr header;
 
-    if (!read_header(kernel, &header) || !visit_segments(kernel, &header, PT_LOAD, measure, &elf) ||
-        elf.high <= elf.low) {
+    if (!read_header(kernel, &header) || !measure_all(kernel, &header, &elf)) {
         error_fail(error, KASO_ERROR_INVALID,
                    "kernel '%s': it is no x86 ELF program, or its headers are damaged", path);
         return NULL;
@@ -183,7 +194,7 @@ GBytes *pc_kernel_read_elf(const PcKernel *kernel, uint64_t *address, uint64_t *
     elf.image = g_malloc0(elf.high - elf.low);
     visit_segments(kernel, &header, PT_LOAD, place, &elf);
     *address = elf.low;
-    *entry = header.e_entry;
+    *entry = elf.entry;
     return g_bytes_new_take(elf.image, elf.high - elf.low);
 }
 
@@ -211,6 +222,7 @@ static void fill_parameters(const PcKernel *kernel, BootRomParameters *parameter
         .map = kernel->map,
         .map_count = kernel->map_count,
         .map_unit = kernel->map_unit,
+        .map_upper = kernel->map_upper,
         .map_most = PC_KERNEL_MAP_ENTRIES,
     };
     for (unsigned i = 0; i < kernel->image_count; i++) {

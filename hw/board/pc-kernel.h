@@ -33,6 +33,7 @@ typedef struct {
     bool protected_mode;
     uint32_t entry, stack, eax, ebx;
     uint32_t map, map_count; /* guest addresses, 0: no map is wanted */
+    uint32_t map_upper;      /* of where the KiB of RAM from 1 MiB on go, 0: they are not wanted */
     uint16_t map_unit;
 } PcKernel;
 

@@ -219,7 +219,6 @@ static bool fill_info(const PcKernel *kernel, Multiboot *boot, GError **error)
     store_le32(boot->info + INFO_FLAGS, HAS_MEMORY | HAS_BOOT_DEVICE | HAS_COMMAND_LINE |
                                             HAS_MODULES | HAS_MAP | HAS_LOADER_NAME);
     store_le32(boot->info + INFO_MEM_LOWER, 639);
-    store_le32(boot->info + INFO_MEM_UPPER, (uint32_t)(kernel->pc->ram_low / KIB(1) - 1024));
     store_le32(boot->info + INFO_BOOT_DEVICE, 0x8000ffff); /* the first disk */
     store_le32(boot->info + INFO_COMMAND_LINE, command_line);
     store_le32(boot->info + INFO_MODULE_COUNT, boot->modules);
@@ -293,5 +292,6 @@ bool pc_multiboot_load(PcKernel *kernel, GError **error)
     kernel->map = PC_KERNEL_INFO + MAP_AT + 4;
     kernel->map_count = PC_KERNEL_INFO + INFO_MAP_LENGTH;
     kernel->map_unit = PC_KERNEL_MAP_STRIDE;
+    kernel->map_upper = PC_KERNEL_INFO + INFO_MEM_UPPER;
     return ok;
 }

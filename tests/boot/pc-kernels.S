@@ -4,6 +4,10 @@
  * and whether the memory map has entries on the debug console (port 0xe9), and ends by isa-debug-exit with status 0x21.
  */
 #define PAGE 0x100000
+/* What a kernel that is linked elsewhere than it is loaded has of itself before it has pages (of MULTIBOOT). */
+#ifndef OFFSET
+#define OFFSET 0
+#endif
         .text
         .global _start
 
@@ -66,7 +70,7 @@ gdt:    .quad   0, 0x00cf9b000000ffff, 0x00cf93000000ffff
         .code32
         .balign 4
         .long   0x1badb002, 3, -(0x1badb002 + 3)
-_start: movl    $stack, %esp
+_start: movl    $stack - OFFSET, %esp
         cmpl    $0x2badb002, %eax
         jne     failed
         movl    16(%ebx), %esi          /* command line */
@@ -82,7 +86,16 @@ _start: movl    $stack, %esp
         movl    48(%ebx), %edx
         cmpl    $20, (%edx)
         jne     failed
-        movl    %eax, %ebx
+        addl    %edx, %eax
+2:      cmpl    %eax, %edx              /* the RAM from 1 MiB on is as long as they say at 8 */
+        jae     failed
+        addl    $24, %edx
+        cmpl    $PAGE, 4 - 24(%edx)
+        jne     2b
+        movl    8(%ebx), %eax
+        shll    $10, %eax
+        cmpl    %eax, 12 - 24(%edx)
+        jne     failed
         jmp     report
 #endif
 

@@ -44,8 +44,8 @@ def firmware(machine, *arguments, until="No bootable device."):
     return text
 
 
-def kernel(kind, machine):
-    image, initrd = kernels.build(cc, source, kind, folder.name), path("ini,trd")
+def kernel(kind, machine, offset=0):
+    image, initrd = kernels.build(cc, source, kind, folder.name, offset), path("ini,trd")
     with open(initrd, "w", encoding="ascii") as file:
         file.write("content")
     run = subprocess.run([kaso, "-M", machine, "-m", "64", "-display", "none", "-serial", "none", "-monitor", "none",
@@ -85,3 +85,5 @@ for kind in ("LINUX", "MULTIBOOT", "PVH"):
     for machine in ("pc", "pc-i440fx-2.3"):
         print(kind, machine, flush=True)
         kernel(kind, machine)
+# The entry of a kernel that is linked for the upper half is where that is in memory.
+kernel("MULTIBOOT", "pc", 0xc0000000)
