@@ -52,6 +52,11 @@ static void no_hypertransport(PcVersion *version)
     version->hypertransport = false;
 }
 
+static void no_scsi_fua(PcVersion *version)
+{
+    version->scsi_fua = false;
+}
+
 static void small_tseg(PcVersion *version)
 {
     version->extended_tseg_mib = "16";
@@ -72,7 +77,7 @@ static const PcDifference differences[] = {
     { 1, 7, small_firmware },  { 2, 1, uuid_in_order },     { 2, 4, no_fw_cfg_dma },
     { 2, 5, fw_cfg_unsorted }, { 2, 6, legacy_virtio },     { 2, 8, no_tcg_cpuid },
     { 2, 10, no_pci_hole64 },  { 7, 0, no_hypertransport }, { 7, 1, no_queue_reset },
-    { 9, 0, small_dimms },     { 10, 1, small_tseg },
+    { 9, 0, small_dimms },     { 10, 0, no_scsi_fua },      { 10, 1, small_tseg },
 };
 
 PcVersion pc_version(const char *board_name)
@@ -84,6 +89,7 @@ PcVersion pc_version(const char *board_name)
         .queue_reset = true,
         .pci_hole64 = true,
         .tcg_cpuid = true,
+        .scsi_fua = true,
         .hypertransport = true,
         .align_gigabyte = true,
         .firmware = "bios-256k.bin",

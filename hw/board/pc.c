@@ -534,6 +534,9 @@ bool pc_build(Machine *machine, Pc *pc, const PcChipset *chipset, GError **error
     if (!pc->version.queue_reset) {
         machine_add_default(machine, "queue_reset", "off");
     }
+    if (!pc->version.scsi_fua) {
+        machine_add_default(machine, "dpofua", "off");
+    }
     if (pc->version.extended_tseg_mib) {
         machine_add_default(machine, "extended-tseg-mbytes", pc->version.extended_tseg_mib);
     }

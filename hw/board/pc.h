@@ -19,6 +19,7 @@ typedef struct {
     bool queue_reset;         /* of virtio devices */
     bool pci_hole64;          /* a window above 4 GiB for what is plugged, whatever firmware placed there */
     bool uuid_in_order;       /* SMBIOS has the UUID's bytes in the order of its text */
+    bool scsi_fua;            /* SCSI disks say that writes can be forced to the medium */
     bool tcg_cpuid;           /* CPUID says who translates */
     bool hypertransport;      /* e820 has what an AMD processor's HyperTransport keeps */
     bool align_gigabyte;      /* RAM that does not fit below 3.5 GiB is split at 3 GiB */

@@ -242,7 +242,7 @@ static const Property scsi_hd_properties[] = {
     IDENTITY_PROPERTIES,
     { "removable", PROPERTY_BOOL, offsetof(ScsiDrive, removable), "say that the medium is", "off" },
     { "dpofua", PROPERTY_BOOL, offsetof(ScsiDrive, dpofua),
-      "say that writes can be forced to the medium", "off" },
+      "say that writes can be forced to the medium", "on" },
     { "rotation_rate", PROPERTY_U16, offsetof(ScsiDrive, rotation_rate),
       "turns per minute; 1: a solid state disk; 0: not told", "0" },
     { "max_unmap_size", PROPERTY_SIZE, offsetof(ScsiDrive, max_unmap_size), "largest UNMAP, bytes",

@@ -602,6 +602,10 @@ def versions():
         for option, wanted in (("disable-modern", legacy), ("queue_reset", not no_reset)):
             assert monitor.run("qom-get", path="/machine/peripheral/rng", property=option) == wanted, (name, option)
         q.close()
+    for name, told in (("pc", True), ("pc-i440fx-10.1", True), ("pc-i440fx-10.0", False), ("pc-q35-9.2", False)):
+        q = Pc("-device", "virtio-scsi-pci", "-drive", "driver=null-co,if=none,id=d", "-device", "scsi-hd,drive=d,id=hd", machine=name)
+        assert q.monitor().run("qom-get", path="/machine/peripheral/hd", property="dpofua") == told, name
+        q.close()
     q = Pc("-cpu", "qemu64", machine="isapc")
     q.out("l", 0xcf8, 0x80000000)
     assert q.inp("l", 0xcfc) == 0xffffffff, "no PCI"
