@@ -49,6 +49,18 @@ static void print_lines(GArray *lines, unsigned width)
     g_array_unref(lines);
 }
 
+/* Each name on a line of its own, as scripts look for them. */
+static void print_entries(GArray *lines)
+{
+    g_array_sort(lines, compare_lines);
+    for (unsigned i = 0; i < lines->len; i++) {
+        const Line *line = &g_array_index(lines, Line, i);
+
+        printf("%s\n    %s\n", line->name, line->summary);
+    }
+    g_array_unref(lines);
+}
+
 static GArray *new_lines(void)
 {
     return g_array_new(false, false, sizeof(Line));
@@ -368,7 +380,7 @@ void help_accelerators(void)
         add_line(lines, (*it)->name, (*it)->summary);
     }
     printf("Accelerators supported:\n");
-    print_lines(lines, 10);
+    print_entries(lines);
     REGISTRY_FOREACH(accelerators, it) {
         printf("%s options:\n", (*it)->name);
         print_properties((*it)->properties);
@@ -460,7 +472,7 @@ void help_netdevs(void)
         add_line(lines, (*it)->name, (*it)->summary);
     }
     printf("Available netdev backend types:\n");
-    print_lines(lines, 12);
+    print_entries(lines);
 }
 
 void help_objects(void)
@@ -546,6 +558,7 @@ bool help_list(const char *option)
         { "chardev", help_chardevs },   { "netdev", help_netdevs },
         { "object", help_objects },     { "d", help_log_items },
         { "audiodev", help_audiodevs }, { "fsdev", help_fsdevs },
+        { "nic", help_netdevs },
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(lists); i++) {
@@ -555,6 +568,14 @@ bool help_list(const char *option)
         }
     }
     return false;
+}
+
+bool help_asked(const Option *option, const char *argument)
+{
+    static const char *const with_parts[] = { "action", "boot",     "global", "msg", "overcommit",
+                                              "rtc",    "run-with", "smp",    "vnc", NULL };
+
+    return argument && is_help(argument) && g_strv_contains(with_parts, option->name);
 }
 
 bool help_print(Setup *setup, const char *topic, GError **error)

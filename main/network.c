@@ -111,6 +111,10 @@ bool option_nic(Setup *setup, const char *argument, GError **error)
         return false;
     }
     type = key_values_take(list, "type");
+    if (type && is_help(type)) {
+        help_netdevs();
+        help_done();
+    }
     model = key_values_take(list, "model");
     if (model && is_help(model)) {
         help_nics();

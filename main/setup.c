@@ -139,6 +139,9 @@ static bool add_given(Setup *setup, const Option *option, const char *argument, 
     GivenOption given = { option, g_strdup(argument) };
 
     g_array_append_val(setup->given, given);
+    if (help_asked(option, argument) && help_print(setup, option->name, error)) {
+        help_done();
+    }
     if (option->stage == STAGE_PARSE && !option->apply(setup, argument, error)) {
         prefix_option(&given, error);
         return false;

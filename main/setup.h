@@ -219,6 +219,8 @@ void process_end_signals(Setup *setup);
 
 /* help.c */
 bool help_print(Setup *setup, const char *topic, GError **error);
+/* Whether what is given is "help" in the place of an option's parts, which help_print tells of. */
+bool help_asked(const Option *option, const char *argument);
 /* The list of what an option takes; false when it has none. */
 bool help_list(const char *option);
 void help_options(void);

@@ -29,6 +29,7 @@ void help_displays(void)
 {
     const Viewer *const *it;
 
+    printf("Available display backend types:\n");
     printf("none    no display\n");
     printf("default the first below that can open a window here\n");
     REGISTRY_FOREACH(viewers, it) {
