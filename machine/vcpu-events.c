@@ -17,9 +17,10 @@ static void update_pending(Vcpu *vcpu)
 /* work_lock is held. */
 static bool is_last(const Vcpu *vcpu, VcpuEvent event)
 {
-    const VcpuEvent *last = &vcpu->event_queue[vcpu->event_count - 1];
+    unsigned count = vcpu->event_count;
+    const VcpuEvent *last = &vcpu->event_queue[count ? count - 1 : 0];
 
-    return vcpu->event_count && last->kind == event.kind && last->data == event.data;
+    return count && last->kind == event.kind && last->data == event.data;
 }
 
 /* work_lock is held. */

@@ -6,7 +6,8 @@ test-loaders KASO CC SOURCE.S KIND: boot loaders from Debian's packages start th
 order: no loader, but which disk SeaBIOS starts, by bootindex=, -boot and its menu.
 grub: a CD; menu in VBE graphics, which we look at and drive by keys; multiboot, and Linux entered in real mode.
 isolinux: a CD; vesamenu.c32, Linux, and memdisk with a floppy's image. ipxe: its kernel gets an address by DHCP, and a
-script and a kernel by TFTP. memtest: a pass of memtest86+ over 32 MiB, on two processors.
+script and a kernel by TFTP. memtest and memtest-ia32: a pass of memtest86+ over 32 MiB,
+on two processors, by its builds for 64 and 32 bits.
 """
 
 import os
@@ -68,8 +69,8 @@ class Machine:
     def hmp(self, line):
         return self.monitor.run("human-monitor-command", **{"command-line": line})
 
-    def until(self, condition, what):
-        end = time.monotonic() + TIMEOUT
+    def until(self, condition, what, limit=TIMEOUT):
+        end = time.monotonic() + limit
         while not condition():
             assert time.monotonic() < end and self.process.poll() is None, (what, self.hmp("info text"))
             time.sleep(0.1)
@@ -188,12 +189,13 @@ def ipxe():
         machine.finish("some words|content|.")
 
 
-def memtest():
-    need("/boot/memtest86+x64.bin")
-    with Machine("-kernel", "/boot/memtest86+x64.bin", "-smp", "2", "-m", "32") as machine:
-        machine.until(lambda: "Pass:  1 " in machine.hmp("info text"), "a pass")
+def memtest(build="x64"):
+    need(f"/boot/memtest86+{build}.bin")
+    with Machine("-kernel", f"/boot/memtest86+{build}.bin", "-smp", "2", "-m", "32") as machine:
+        machine.until(lambda: "Pass:  1 " in machine.hmp("info text"), "a pass", 800)
         text = machine.hmp("info text")
         assert "Errors: 0" in text and "2 Cores" in text, text
 
 
-{"order": order, "grub": grub, "isolinux": isolinux, "ipxe": ipxe, "memtest": memtest}[kind]()
+{"order": order, "grub": grub, "isolinux": isolinux, "ipxe": ipxe, "memtest": memtest,
+ "memtest-ia32": lambda: memtest("ia32")}[kind]()
