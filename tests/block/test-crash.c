@@ -226,7 +226,7 @@ static uint8_t *read_pieces(const Kind *kind, bool snapshot)
 
     g_assert_nonnull(node);
     if (snapshot) {
-        g_assert_true(node->driver->snapshot_load(node, "s", NULL));
+        g_assert_true(node->driver->snapshot_load(node, "1", NULL));
     }
     g_assert_cmpint(node_pread(node, 0, data, APPLY_PIECE * APPLY_PIECES), ==, 0);
     node_unref(node);
@@ -237,7 +237,7 @@ static void apply_snapshot(const Kind *kind)
 {
     BlockNode *node = image_open(kind, true, false, NULL);
 
-    g_assert_true(node->driver->snapshot_apply(node, "s", NULL));
+    g_assert_true(node->driver->snapshot_apply(node, "1", NULL));
     node_unref(node);
 }
 

@@ -478,8 +478,8 @@ static uint8_t *put_next(uint8_t *p)
     p = PUT(p, 0x66, 0x2e, 0x8b, 0x04, 0x66, 0x65, 0x89, 0x05, 0x83, 0xc6, 0x04, 0x83, 0xc7, 0x04,
             0xe2, (uint8_t)-16);
     p = put_at(p, 0x89, X86_RSI, NEXT);
-    for (uint16_t at = RESULT_OF(vector); at <= RESULT_OF(pad); at += 2) {
-        p = put_word(p, at, 0);
+    for (unsigned at = RESULT_OF(vector); at <= RESULT_OF(pad); at += 2) {
+        p = put_word(p, (uint16_t)at, 0);
     }
     p = put_stack(p);
     p = PUT(put_wide_at(p, 0xff, 6, NOW + offsetof(Before, flags)), 0x66, 0x9d); /* push; popfd */
