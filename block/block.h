@@ -315,6 +315,9 @@ bool block_set_histograms(BlockBackend *block, const char *name, const char *arg
 bool block_set_throttle(BlockBackend *block, GHashTable *arguments, GError **error);
 /* The names of formats and protocols, sorted, each with a space before it; the caller frees. */
 char *block_format_names(void);
+/* Calls fn with each option that a driver takes beside those that all take, one driver after another. */
+void block_each_option(void (*fn)(void *opaque, const char *driver, const char *option),
+                       void *opaque);
 /* "file (driver raw, read-only)" lines for `info block`; caller frees. */
 char *block_describe(BlockBackend *block);
 const char *block_filename(BlockBackend *block);

@@ -51,6 +51,9 @@ enum {
     COMMAND_NOT_YET = 4,        /* known from other emulators, not built */
 };
 
+/* Takes one member more of a variant: of the value that the tag has then. All of a value come one after another. */
+typedef void MonitorVariantTaker(void *opaque, const char *value, const char *member);
+
 typedef struct {
     const char *name; /* QMP's name; NULL: HMP only */
     const char *hmp;  /* HMP's name, alternatives after '|' ("cont|c", "info status"); NULL: none */
@@ -66,6 +69,9 @@ typedef struct {
     void (*print)(Monitor *monitor, json_t *result, GString *out);
     /* The type of what QMP is given, as schema-types.h spells it; NULL: nothing (of x- and query- commands: anything). */
     const char *returns;
+    /* Of open arguments, for the schema: the one whose value decides which others there are, and those. */
+    const char *tag;
+    void (*variants)(MonitorVariantTaker *take, void *opaque);
 } MonitorCommand;
 #define MONITOR_COMMAND(object) REGISTRY_ADD(monitor_commands, object)
 REGISTRY_DECLARE(monitor_commands, MonitorCommand);

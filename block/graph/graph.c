@@ -417,6 +417,35 @@ static bool lists_option(const BlockOption *options, const char *name)
     return options && options->name;
 }
 
+static void each_option_of(const BlockDriver *driver,
+                           void (*fn)(void *opaque, const char *driver, const char *option),
+                           void *opaque)
+{
+    const char *file = driver->child_option ? driver->child_option : "file";
+
+    if (!driver->is_protocol && !driver->no_file_child && !lists_option(driver->options, file)) {
+        fn(opaque, driver->name, file);
+    }
+    if (driver->has_backing && !lists_option(driver->options, "backing")) {
+        fn(opaque, driver->name, "backing");
+    }
+    for (const BlockOption *option = driver->options; option && option->name; option++) {
+        fn(opaque, driver->name, option->name);
+    }
+}
+
+void block_each_option(void (*fn)(void *opaque, const char *driver, const char *option),
+                       void *opaque)
+{
+    const BlockDriver *const *it;
+
+    REGISTRY_FOREACH(block_drivers, it) {
+        if (!(*it)->is_internal) {
+            each_option_of(*it, fn, opaque);
+        }
+    }
+}
+
 bool block_check_amend_leftover(const BlockDriver *driver, GHashTable *options, GError **error)
 {
     GHashTableIter iter;

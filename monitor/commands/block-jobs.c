@@ -532,6 +532,8 @@ static const MonitorCommand node_add_command = {
     .arguments = node_add_arguments,
     .flags = COMMAND_OPEN_ARGUMENTS,
     .run = node_add_run,
+    .tag = "driver",
+    .variants = block_each_option,
 };
 MONITOR_COMMAND(node_add_command);
 

@@ -252,6 +252,19 @@ static const MonitorArgument netdev_add_arguments[] = {
     { NULL },
 };
 
+static void netdev_add_variants(MonitorVariantTaker *take, void *opaque)
+{
+    const NetdevType *const *it;
+
+    REGISTRY_FOREACH(netdev_types, it) {
+        for (const Property *property = (*it)->properties; property && property->name; property++) {
+            if (property->kind != PROPERTY_NOT_YET) {
+                take(opaque, (*it)->name, property->name);
+            }
+        }
+    }
+}
+
 static const MonitorCommand netdev_add_command = {
     .name = "netdev_add",
     .hmp = "netdev_add",
@@ -259,6 +272,8 @@ static const MonitorCommand netdev_add_command = {
     .arguments = netdev_add_arguments,
     .flags = COMMAND_OPEN_ARGUMENTS,
     .run = netdev_add_run,
+    .tag = "type",
+    .variants = netdev_add_variants,
 };
 MONITOR_COMMAND(netdev_add_command);
 

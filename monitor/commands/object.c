@@ -25,12 +25,27 @@ static json_t *add_run(Monitor *monitor, json_t *arguments, GError **error)
     return NULL;
 }
 
+static void add_variants(MonitorVariantTaker *take, void *opaque)
+{
+    const ObjectType *const *it;
+
+    REGISTRY_FOREACH(object_types, it) {
+        for (const Property *property = (*it)->properties; property && property->name; property++) {
+            if (property->kind != PROPERTY_NOT_YET) {
+                take(opaque, (*it)->name, property->name);
+            }
+        }
+    }
+}
+
 static const MonitorCommand object_add_command = {
     .name = "object-add",
     .summary = "makes an object, as -object does",
     .arguments = add_arguments,
     .flags = COMMAND_OPEN_ARGUMENTS,
     .run = add_run,
+    .tag = "qom-type",
+    .variants = add_variants,
 };
 MONITOR_COMMAND(object_add_command);
 

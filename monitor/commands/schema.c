@@ -193,6 +193,57 @@ static const char *returned_by(const MonitorCommand *command)
     return command->returns || !asks ? command->returns : "any";
 }
 
+/* The variants of a type while their members come: those of the last one, which has a name while it is made. */
+typedef struct {
+    json_t *list, *variants, *members;
+    const char *type;
+} VariantList;
+
+static bool has_member(json_t *members, const char *name)
+{
+    size_t index;
+    json_t *member;
+
+    json_array_foreach(members, index, member)
+    {
+        if (strcmp(json_string_value(json_object_get(member, "name")), name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Tables of properties and options know no types of JSON, so all take any value; of "encrypt.format" there is "encrypt". */
+static void take_variant(void *opaque, const char *value, const char *member)
+{
+    VariantList *all = opaque;
+    json_t *last = json_array_get(all->variants, json_array_size(all->variants) - 1);
+    g_autofree char *name = g_strdup_printf("%s-%s", all->type, value);
+    g_autofree char *whole = g_strndup(member, strcspn(member, "."));
+
+    if (!last || strcmp(json_string_value(json_object_get(last, "case")), value) != 0) {
+        all->members = json_array();
+        json_array_append_new(all->list, json_pack("{s:s, s:s, s:o}", "name", name, "meta-type",
+                                                   "object", "members", all->members));
+        json_array_append_new(all->variants, json_pack("{s:s, s:s}", "case", value, "type", name));
+    }
+    if (!has_member(all->members, whole)) {
+        json_array_append_new(
+            all->members, json_pack("{s:s, s:s, s:n}", "name", whole, "type", "any", "default"));
+    }
+}
+
+static void schema_add_command_variants(json_t *list, json_t *arguments,
+                                        const MonitorCommand *command)
+{
+    VariantList all = { list, json_array(), NULL,
+                        json_string_value(json_object_get(arguments, "name")) };
+
+    command->variants(take_variant, &all);
+    monitor_put(arguments, "tag", json_string(command->tag));
+    monitor_put(arguments, "variants", all.variants);
+}
+
 static void schema_add_command(json_t *list, const MonitorCommand *command)
 {
     json_t *entry = json_object();
@@ -200,6 +251,9 @@ static void schema_add_command(json_t *list, const MonitorCommand *command)
     monitor_put(entry, "name", json_string(command->name));
     monitor_put(entry, "meta-type", json_string("command"));
     monitor_put(entry, "arg-type", schema_type_of(list, command->arguments));
+    if (command->variants) {
+        schema_add_command_variants(list, json_array_get(list, json_array_size(list) - 1), command);
+    }
     monitor_put(entry, "ret-type", json_string(schema_use(list, returned_by(command))));
     monitor_put(entry, "allow-oob", json_false());
     json_array_append_new(list, entry);

@@ -8,16 +8,18 @@ class Types:
     def __init__(self, entries):
         self.types = {}
         self.returns = {}
+        self.arguments = {}
         self.events = {entry["name"] for entry in entries if entry["meta-type"] == "event"}
         for entry in entries:
             if entry["meta-type"] == "command":
                 self.returns[entry["name"]] = entry["ret-type"]
+                self.arguments[entry["name"]] = entry["arg-type"]
             elif entry["meta-type"] != "event":
                 assert entry["name"] not in self.types, entry
                 self.types[entry["name"]] = entry
         for name in list(self.types):
             self.check_type(name)
-        for name in self.returns.values():
+        for name in (*self.returns.values(), *self.arguments.values()):
             assert name in self.types, name
 
     def check_type(self, name):

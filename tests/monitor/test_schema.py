@@ -77,6 +77,16 @@ def look_at_virtio(qmp, types):
         assert "  VRing:\n    num: " in text, text
 
 
+def check_variants(types):
+    """What a driver, a network back end and an object take is found by its name, as tools look for it."""
+    for command, variant, wanted in (("blockdev-add", "nbd", {"server", "tls-creds", "tls-hostname"}), ("blockdev-add", "qcow2", {"file", "backing", "encrypt"}),
+                                     ("blockdev-add", "blkdebug", {"image", "inject-error"}), ("netdev_add", "user", {"hostfwd"}),
+                                     ("netdev_add", "stream", {"addr", "reconnect-ms"}), ("object-add", "iothread", {"poll-max-ns"})):
+        entry = types.types[types.arguments[command]]
+        found = [types.types[v["type"]]["members"] for v in entry["variants"] if v["case"] == variant]
+        assert len(found) == 1 and wanted <= {m["name"] for m in found[0]}, (command, variant, found)
+
+
 def main():
     img = os.path.join(os.path.dirname(os.path.abspath(sys.argv[1])), "block", "kaso-img")
     sys.argv[1] = os.path.abspath(sys.argv[1])
@@ -105,6 +115,7 @@ def main():
             qmp.command("block-export-add", type="nbd", id="e0", node_name=(
                 [n for n in qmp.command("query-named-block-nodes") if n["drv"] == "vpc"][0]["node-name"]))
             check_events(types)
+            check_variants(types)
             look_at_virtio(qmp, types)
             assert qmp.command("query-dirty-rate")["status"] == "unstarted"
             qmp.command("calc-dirty-rate", calc_time=50, calc_time_unit="millisecond", sample_pages=128)
