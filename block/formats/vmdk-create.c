@@ -355,6 +355,13 @@ static bool write_image(BlockNode *file, const char *filename, const CreateOptio
     return result == 0 || error_fail_errno(error, -result, "Could not write '%s'", filename);
 }
 
+unsigned vmdk_lacks(GHashTable *create_options)
+{
+    const char *subformat = options_get(create_options, "subformat");
+
+    return subformat && g_str_has_suffix(subformat, "Flat") ? BLOCK_FEATURE_COMPRESSION : 0;
+}
+
 bool vmdk_create(BlockGraph *graph, const char *filename, GHashTable *options, GError **error)
 {
     g_auto(CreateOptions) o = { .into_nodes = g_str_has_prefix(filename, "format-target:") };

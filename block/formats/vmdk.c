@@ -709,11 +709,12 @@ static int vmdk_write(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector
     return result;
 }
 
+/* Sparse extents take grains as they are where theirs are not compressed. */
 static int vmdk_write_compressed(BlockNode *node, uint64_t offset, uint64_t bytes, IoVector vector)
 {
     const Vmdk *vmdk = node->state;
 
-    if (!g_array_index(vmdk->extents, Extent, 0).compressed) {
+    if (g_array_index(vmdk->extents, Extent, 0).kind == EXTENT_FLAT) {
         return -ENOTSUP;
     }
     return bytes ? vmdk_write(node, offset, bytes, vector, 0) : 0;
@@ -799,6 +800,7 @@ static const BlockDriver vmdk_driver = {
     .read = vmdk_read,
     .write = vmdk_write,
     .write_compressed = vmdk_write_compressed,
+    .lacks = vmdk_lacks,
     .status = vmdk_status,
     .length = vmdk_length,
     .info = vmdk_info,

@@ -15,6 +15,7 @@ enum {
 };
 
 extern const BlockOption vmdk_create_options[];
+unsigned vmdk_lacks(GHashTable *create_options);
 bool vmdk_create(BlockGraph *graph, const char *filename, GHashTable *options, GError **error);
 /* The identity of an open image's content, which images above remember. */
 uint32_t vmdk_cid(const BlockNode *node);

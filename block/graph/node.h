@@ -133,6 +133,9 @@ typedef struct {
  * A driver. Callbacks run in a coroutine. `vector` always holds at least `bytes`; offsets and
  * lengths are aligned to the node's request_alignment.
  */
+/* What images are asked for before they are made. */
+enum { BLOCK_FEATURE_COMPRESSION = 1 << 0, BLOCK_FEATURE_BITMAPS = 1 << 1 };
+
 struct BlockDriver {
     const char *name;
     const char *summary;
@@ -201,6 +204,8 @@ struct BlockDriver {
     /* Cuts the connection off for good: what waits for its other end fails. Must not wait. NULL: there is none. */
     void (*yank)(BlockNode *node);
     bool (*set_backing)(BlockNode *node, const char *filename, const char *format, GError **error);
+    /* Features of those that there are operations for, but not in an image made with the options. NULL: all are. */
+    unsigned (*lacks)(GHashTable *create_options);
     /* *required / *fully: bytes of host storage; source may be NULL. */
     bool (*measure)(BlockGraph *graph, GHashTable *options, BlockNode *source, uint64_t *required,
                     uint64_t *fully, uint64_t *bitmaps, GError **error);

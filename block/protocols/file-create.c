@@ -96,13 +96,18 @@ static bool set_length(int fd, uint64_t size, const char *path, GError **error)
                             path, size);
 }
 
+static bool refuse_metadata(GError **error)
+{
+    return error_fail(error, KASO_ERROR_INVALID, "Unsupported preallocation mode 'metadata'");
+}
+
 bool file_grow(int fd, uint64_t old_size, uint64_t size, Prealloc prealloc, const char *path,
                GError **error)
 {
     bool grows = size > old_size, done;
 
     if (prealloc == PREALLOC_METADATA) {
-        return error_fail(error, KASO_ERROR_INVALID, "Unsupported preallocation mode 'metadata'");
+        return refuse_metadata(error);
     }
     if (prealloc == PREALLOC_FALLOC && grows) {
         done = allocate(fd, old_size, size, path, error);
@@ -144,6 +149,9 @@ bool file_create(BlockGraph *graph, const char *filename, GHashTable *options, G
         !options_take_bool(options, "nocow", &nocow, error) ||
         !options_take_enum(options, "preallocation", prealloc_names, &prealloc, error)) {
         return false;
+    }
+    if (prealloc == PREALLOC_METADATA) {
+        return refuse_metadata(error);
     }
     if (extent_size > UINT32_MAX) {
         return error_fail(error, KASO_ERROR_INVALID, "Extent size hint is too large");

@@ -312,6 +312,15 @@ static bool fill_new_image(BlockNode *node, const CreateOptions *o, GError **err
     return true;
 }
 
+unsigned qcow2_lacks(GHashTable *create_options)
+{
+    const char *compat = options_get(create_options, "compat");
+    bool old = compat && (!strcmp(compat, "0.10") || !strcmp(compat, "v2"));
+
+    return (options_get(create_options, "data_file") ? BLOCK_FEATURE_COMPRESSION : 0) |
+           (old ? BLOCK_FEATURE_BITMAPS : 0);
+}
+
 bool qcow2_create(BlockGraph *graph, const char *filename, GHashTable *options, GError **error)
 {
     CreateOptions o;

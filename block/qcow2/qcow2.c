@@ -746,6 +746,7 @@ static const BlockDriver qcow2_driver = {
     .read = qcow2_read,
     .write = qcow2_write,
     .write_compressed = qcow2_write_compressed,
+    .lacks = qcow2_lacks,
     .write_zeroes = qcow2_write_zeroes,
     .discard = qcow2_discard,
     .flush = qcow2_flush,

@@ -367,6 +367,7 @@ bool qcow2_prepare_downgrade(BlockNode *node, void (*progress)(void *, double), 
 
 /* create.c */
 extern const BlockOption qcow2_create_options[], qcow2_amend_options[];
+unsigned qcow2_lacks(GHashTable *create_options);
 bool qcow2_create(BlockGraph *graph, const char *filename, GHashTable *options, GError **error);
 bool qcow2_truncate(BlockNode *node, uint64_t size, Prealloc prealloc, GError **error);
 bool qcow2_amend(BlockNode *node, GHashTable *options, bool force, void (*progress)(void *, double),

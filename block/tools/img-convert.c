@@ -403,6 +403,10 @@ static int convert_all(Convert *c)
     coroutine_queue_wait(&c->finished);
     if (c->result == 0 && c->compressed) {
         c->result = node_write_compressed(c->target, 0, 0, (IoVector){ 0 });
+        if (c->result < 0) {
+            tool_fail(c->tool, "error while ending the compressed data: %s",
+                      g_strerror(-c->result));
+        }
     }
     if (c->result == 0) {
         c->result = node_flush(c->target);
@@ -419,7 +423,8 @@ typedef struct {
     Convert convert;
     ImageArguments target_arguments;
     const char *target_format, *target, *snapshot;
-    bool no_create, target_is_zero, bitmaps, skip_broken, any_order, offload, has_options, help;
+    bool no_create, target_is_zero, bitmaps, skip_broken, any_order, offload, sparse_given,
+        has_options, help;
     GHashTable *options;
 } ConvertCommand;
 
@@ -443,6 +448,7 @@ static bool convert_number(Tool *tool, void *arguments, const char *name, const 
         return tool_size(tool, "rate limit", value, &number);
     }
     convert->sparse = number;
+    ((ConvertCommand *)arguments)->sparse_given = true;
     if (valid && (number % 512 || number > SPARSE_MAX)) {
         tool_fail(tool,
                   "Invalid buffer size for sparse output specified. Valid sizes are multiples of "
@@ -498,6 +504,48 @@ static const ToolOption convert_options[] = {
     { 0 },
 };
 
+static const char *target_format(const ConvertCommand *command)
+{
+    return command->target_format ? command->target_format : "raw";
+}
+
+static bool has_option(const ConvertCommand *command, const char *name, const char *off)
+{
+    const char *value = options_get(command->options, name);
+
+    return value && g_strcmp0(value, off);
+}
+
+/* What the new image could not hold, asked before there is one in the place of what the file was. */
+static bool check_target(Tool *tool, const ConvertCommand *command)
+{
+    const char *format = target_format(command);
+    const BlockDriver *driver = block_driver_find(format);
+    unsigned lacks = driver->lacks ? driver->lacks(command->options) : 0;
+    const char *other = NULL;
+
+    if (command->bitmaps && (!driver->bitmap_action || lacks & BLOCK_FEATURE_BITMAPS)) {
+        tool_fail(tool, "Format driver '%s' does not support bitmaps", format);
+        return false;
+    }
+    if (!command->convert.compressed) {
+        return true;
+    }
+    if (!driver->write_compressed || lacks & BLOCK_FEATURE_COMPRESSION) {
+        tool_fail(tool, "Compression not supported for this file format");
+        return false;
+    }
+    if (has_option(command, "encryption", "off") || has_option(command, "encrypt.format", NULL)) {
+        other = "encryption";
+    } else if (has_option(command, "preallocation", "off")) {
+        other = "preallocation";
+    }
+    if (other) {
+        tool_fail(tool, "Compression and %s not supported at the same time", other);
+    }
+    return !other;
+}
+
 /* What cannot be together. */
 static bool check_command(Tool *tool, const ConvertCommand *command)
 {
@@ -515,6 +563,8 @@ static bool check_command(Tool *tool, const ConvertCommand *command)
         message = "Cannot use copy offloading in salvaging mode";
     } else if (command->offload && command->convert.compressed) {
         message = "Cannot enable copy offloading when -c is used";
+    } else if (command->offload && command->sparse_given) {
+        message = "Cannot enable copy offloading when -S is used";
     } else if (options_get(command->options, "backing_file") &&
                !options_get(command->options, "backing_fmt") && !command->no_create) {
         message = "Use of backing file requires explicit backing format";
@@ -562,11 +612,6 @@ static bool check_bitmaps(Tool *tool, const ConvertCommand *command)
     return img_bitmaps_check(tool, command->convert.sources[0]->node, command->skip_broken);
 }
 
-static const char *target_format(const ConvertCommand *command)
-{
-    return command->target_format ? command->target_format : "raw";
-}
-
 /* What opening the new image needs again: which secrets have its keys. */
 static GHashTable *options_for_opening(GHashTable *create)
 {
@@ -598,6 +643,11 @@ static bool create_target(Tool *tool, ConvertCommand *command)
         options_set(command->options, "size", size);
     }
     command->target_arguments.options = options_for_opening(command->options);
+    if (command->convert.has_backing &&
+        !tool_check_backing(tool, command->target, command->options, false, &error)) {
+        tool_error(tool, error);
+        return false;
+    }
     if (!tool_create(tool, command->target, target_format(command), command->options, &error)) {
         g_prefix_error(&error, "%s: error while converting %s: ", command->target,
                        target_format(command));
@@ -693,7 +743,7 @@ static int convert_run(Tool *tool, int argc, char **argv)
     if (count < 2) {
         return tool_fail(tool, "Must specify image file name");
     }
-    if (!check_command(tool, &command)) {
+    if (!check_command(tool, &command) || !tool_check_cache(tool, command.target_arguments.cache)) {
         return 1;
     }
     command.convert.in_order = !command.any_order;
@@ -702,6 +752,9 @@ static int convert_run(Tool *tool, int argc, char **argv)
     if (!command.no_create && !block_driver_find(target_format(&command))) {
         return tool_fail(tool, "Unknown file format '%s': --help lists them",
                          target_format(&command));
+    }
+    if (!command.no_create && !check_target(tool, &command)) {
+        return 1;
     }
     if (open_sources(tool, &command, operands, count - 1) && check_bitmaps(tool, &command) &&
         (command.no_create || create_target(tool, &command))) {

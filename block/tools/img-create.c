@@ -178,51 +178,6 @@ static void print_formatting(Tool *tool, const char *filename, const char *forma
     fflush(stdout); /* before what may go wrong */
 }
 
-/* The size of the backing file, which must exist, unless the user knows better. */
-static bool find_backing_size(Tool *tool, const char *filename, const char *backing,
-                              const char *format, bool unsafe, GHashTable *options, GError **error)
-{
-    g_autofree char *path = block_combine_path(filename, backing, error);
-    ImageArguments arguments = { .format = format, .no_io = true };
-    g_autofree char *text = NULL;
-    BlockChild *child;
-
-    if (!path) {
-        return false;
-    }
-    if (block_is_same_file(path, filename)) { /* which creating empties */
-        return error_fail(error, KASO_ERROR_INVALID,
-                          "Error: Trying to create an image with the same filename as the backing "
-                          "file");
-    }
-    if (unsafe) {
-        return true;
-    }
-    if (!format) {
-        g_autofree char *hint = NULL;
-
-        child = tool_open_error(tool, path, &arguments, NULL);
-        hint = child ? g_strdup_printf("\nDetected format of %s.", child->node->driver->name)
-                     : g_strdup("");
-        if (child) {
-            child_detach(child);
-        }
-        return error_fail(error, KASO_ERROR_INVALID,
-                          "Backing file specified without backing format%s", hint);
-    }
-    child = tool_open_error(tool, path, &arguments, error);
-    if (!child) {
-        g_prefix_error(error, "Could not open backing image (-u creates it without looking): ");
-        return false;
-    }
-    if (!options_get(options, "size")) {
-        text = g_strdup_printf("%" G_GUINT64_FORMAT, node_size(child->node));
-        options_set(options, "size", text);
-    }
-    child_detach(child);
-    return true;
-}
-
 typedef struct {
     const char *format, *backing, *backing_format;
     GHashTable *options;
@@ -290,9 +245,7 @@ static int create_image(Tool *tool, const CreateCommand *command, const char *fi
     }
     if (!block_protocol_for(filename, &error) || !tool_check_options(driver, options, &error) ||
         (options_get(options, "backing_file") &&
-         !find_backing_size(tool, filename, options_get(options, "backing_file"),
-                            options_get(options, "backing_fmt"), command->unsafe, options,
-                            &error))) {
+         !tool_check_backing(tool, filename, options, command->unsafe, &error))) {
         g_prefix_error(&error, "%s: ", filename);
         return tool_error(tool, error);
     }

@@ -201,6 +201,17 @@ static bool cache_flags(const char *mode, BlockOpenFlags *flags)
     return flags->cache_direct || flags->cache_no_flush;
 }
 
+bool tool_check_cache(Tool *tool, const char *mode)
+{
+    BlockOpenFlags flags = { 0 };
+    bool valid = cache_flags(mode, &flags);
+
+    if (!valid) {
+        tool_fail(tool, "Invalid cache option: %s", mode);
+    }
+    return valid;
+}
+
 void tool_warn_guessed(Tool *tool, BlockNode *node)
 {
     if (node->probed && !node->read_only && !strcmp(node->driver->name, "raw")) {
@@ -303,6 +314,52 @@ BlockChild *tool_open(Tool *tool, const char *name, const ImageArguments *argume
         tool_error(tool, error);
     }
     return child;
+}
+
+bool tool_check_backing(Tool *tool, const char *filename, GHashTable *options, bool unsafe,
+                        GError **error)
+{
+    const char *format = options_get(options, "backing_fmt");
+    g_autofree char *path =
+        block_combine_path(filename, options_get(options, "backing_file"), error);
+    ImageArguments arguments = { .format = format, .no_io = true };
+    g_autofree char *text = NULL;
+    BlockChild *child;
+
+    if (!path) {
+        return false;
+    }
+    if (block_is_same_file(path, filename)) { /* which creating empties */
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "Error: Trying to create an image with the same filename as the backing "
+                          "file");
+    }
+    if (unsafe) {
+        return true;
+    }
+    if (!format) {
+        g_autofree char *hint = NULL;
+
+        child = tool_open_error(tool, path, &arguments, NULL);
+        hint = child ? g_strdup_printf("\nDetected format of %s.", child->node->driver->name)
+                     : g_strdup("");
+        if (child) {
+            child_detach(child);
+        }
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "Backing file specified without backing format%s", hint);
+    }
+    child = tool_open_error(tool, path, &arguments, error);
+    if (!child) {
+        g_prefix_error(error, "Could not open backing image (-u creates it without looking): ");
+        return false;
+    }
+    if (!options_get(options, "size")) {
+        text = g_strdup_printf("%" G_GUINT64_FORMAT, node_size(child->node));
+        options_set(options, "size", text);
+    }
+    child_detach(child);
+    return true;
 }
 
 static bool unknown_option(const BlockDriver *driver, const char *key, GError **error)

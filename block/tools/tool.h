@@ -49,6 +49,14 @@ BlockChild *tool_open(Tool *tool, const char *name, const ImageArguments *argume
 BlockChild *tool_open_error(Tool *tool, const char *name, const ImageArguments *arguments,
                             GError **error);
 /* Says so when a writable image is raw only because nothing else fits. */
+/* Whether that is a cache mode (NULL: the default one); prints the error. */
+bool tool_check_cache(Tool *tool, const char *mode);
+/*
+ * That the image which is to become a backing file is there and can be opened, unless the user knows better (unsafe), and is
+ * not the file that is to be made; options get its size if they have none.
+ */
+bool tool_check_backing(Tool *tool, const char *filename, GHashTable *options, bool unsafe,
+                        GError **error);
 void tool_warn_guessed(Tool *tool, BlockNode *node);
 /*
  * Reads of a node go to a snapshot from now on: "snapshot.id=ID,snapshot.name=NAME" (or one of them), or just an id or a

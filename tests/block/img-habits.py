@@ -326,6 +326,35 @@ def snapshots():
         assert [s[0] for s in names_of_snapshots("s")] == left, names_of_snapshots("s")
 
 
+def refused_first():
+    """What can be known to be impossible is said before the target is touched."""
+    create("src", "3M")
+    run(IMG, "bitmap", "--add", "src", "b")
+    key = ("--object", "secret,id=s,data=x")
+    cases = [("-c", "-O", format) for format in ("raw", "vdi", "vhdx", "vpc", "parallels", "qed")]
+    cases += [(*key, "-c", "-O", "luks", "-o", "key-secret=s"), ("-c", "-O", "vmdk", "-o", "subformat=monolithicFlat"),
+              ("-c", "-O", "qcow2", "-o", "data_file=d"), ("-c", "-O", "qcow2", "-o", "preallocation=metadata"),
+              (*key, "-c", "-O", "qcow2", "-o", "encrypt.format=luks,encrypt.key-secret=s"),
+              (*key, "-c", "-O", "qcow", "-o", "encrypt.format=aes,encrypt.key-secret=s"),
+              ("--bitmaps", "-O", "raw"), ("--bitmaps", "-O", "vdi"), ("--bitmaps", "-O", "qcow2", "-o", "compat=0.10"),
+              ("-C", "-S", "4k"), ("-C", "-S", "0"), ("-C", "-c", "-O", "qcow2"), ("-B", "nope", "-F", "qcow2", "-O", "qcow2"),
+              ("-t", "nope"), ("-T", "nope"), ("-O", "raw", "-o", "preallocation=metadata")]
+    for options in cases:
+        with open("target", "wb") as file:
+            file.write(b"precious" * 1000)
+        before = sorted(os.listdir("."))
+        assert run(IMG, "convert", *options, "src", "target", status=1).startswith("kaso-img: "), options
+        with open("target", "rb") as file:
+            assert file.read() == b"precious" * 1000, options
+        assert sorted(os.listdir(".")) == before, options
+    # Sparse extents take data as it is when it need not be compressed.
+    run(IMG, "create", "-q", "-f", "raw", "r", "3M")
+    io("r", "write -P 3 0 2M", options=("-f", "raw"))
+    for subformat in ("monolithicSparse", "twoGbMaxExtentSparse", "streamOptimized"):
+        run(IMG, "convert", "-c", "-f", "raw", "-O", "vmdk", "-o", "subformat=" + subformat, "r", "out.vmdk")
+        run(IMG, "compare", "-f", "raw", "r", "out.vmdk")
+
+
 def option_help():
     """What -o takes is told in the form that scripts know, with what kind of value it is."""
     form = re.compile(r"  [\w.-]+=<(str|num|size|bool \(on/off\))> *- \S.*")
@@ -342,6 +371,6 @@ def option_help():
 with tempfile.TemporaryDirectory() as folder:
     os.chdir(folder)
     for test in (option_help, creation, versions, words, data_files, sizes, tables, chains, targets, io_commands, full_disks, file_options,
-                 left_behind, character_devices, snapshots):
+                 left_behind, character_devices, snapshots, refused_first):
         test()
     os.chdir("/")
