@@ -430,7 +430,7 @@ bool block_name_is_good(const char *name)
                         "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._") == strlen(name);
 }
 
-static bool check_node_name(BlockGraph *graph, const char *name, GError **error)
+bool open_check_node_name(BlockGraph *graph, const char *name, GError **error)
 {
     if (!name) {
         return true;
@@ -546,7 +546,7 @@ BlockNode *node_open_filter(const BlockDriver *driver, const char *node_name, Bl
     g_autoptr(GHashTable) options = options_new();
     BlockOpenFlags flags = { .read_only = file->read_only, .unmap = file->flags.unmap };
 
-    if (!check_node_name(file->graph, node_name, error)) {
+    if (!open_check_node_name(file->graph, node_name, error)) {
         return NULL;
     }
     node_ref(file);
@@ -726,7 +726,7 @@ BlockNode *node_open(BlockGraph *graph, const char *filename, GHashTable *option
     }
     explicit_options = options_copy(options);
     node_name = options_take(options, "node-name");
-    if (check_node_name(graph, node_name, error) && open_take_flags(options, &flags, error)) {
+    if (open_check_node_name(graph, node_name, error) && open_take_flags(options, &flags, error)) {
         node = open_by_driver(graph, filename, node_name, options, flags, error);
     }
     g_hash_table_unref(options);

@@ -29,4 +29,7 @@ bool open_take_detect_zeroes(BlockNode *node, bool unmap, GHashTable *options, G
 /* Users call the child `name`; options name it "file" from here on. */
 void open_rename_child_option(const char *name, GHashTable *options);
 
+/* Whether a new node could have the name (NULL: one is made up). */
+bool open_check_node_name(BlockGraph *graph, const char *name, GError **error);
+
 #endif

@@ -9,6 +9,7 @@
 #include "block/backend.h"
 #include "block/graph/bitmap.h"
 #include "block/graph/blockers.h"
+#include "block/graph/open.h"
 
 typedef struct {
     BlockGraph *graph;
@@ -68,12 +69,13 @@ bool operation_snapshot(BlockGraph *graph, GHashTable *arguments, GError **error
     g_autofree char *node_name = options_take(arguments, "node-name");
     g_autofree char *file = options_take(arguments, "snapshot-file");
     g_autofree char *format = options_take(arguments, "format");
-    g_autofree char *mode = options_take(arguments, "mode");
+    static const char *const modes[] = { "absolute-paths", "existing", NULL };
     g_autofree char *new_name = options_take(arguments, "snapshot-node-name");
     const char *driver_name = format ? format : "qcow2";
     const BlockDriver *driver = block_driver_find(driver_name);
     BlockNode *old, *overlay;
     GHashTable *options;
+    int mode = 0;
     bool done;
 
     if (!(device || node_name) || !file) {
@@ -88,10 +90,13 @@ bool operation_snapshot(BlockGraph *graph, GHashTable *arguments, GError **error
         return error_fail(error, KASO_ERROR_INVALID,
                           "Format '%s' is unknown or has no backing files", driver_name);
     }
-    if (new_name && node_find(graph, new_name)) { /* before a file is made */
+    /* All that can be wrong is before a file is made, in the place of what it may have held. */
+    if (new_name && node_find(graph, new_name)) {
         return error_fail(error, KASO_ERROR_INVALID, "New overlay node-name already in use");
     }
-    if ((!mode || strcmp(mode, "existing")) && !create_overlay(old, driver, file, error)) {
+    if (!open_check_node_name(graph, new_name, error) ||
+        !options_take_enum(arguments, "mode", modes, &mode, error) ||
+        (mode == 0 && !create_overlay(old, driver, file, error))) {
         return false;
     }
     options = options_new();

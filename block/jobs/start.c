@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Block jobs: starting them by QMP's names and arguments. */
+#include "block/graph/open.h"
 #include "block/jobs/job.h"
 
 #include "base/bits.h"
@@ -11,6 +12,13 @@
 #include <string.h>
 
 enum { CHUNK = 1024 * 1024, CHUNK_MIN = 65536, GRANULARITY_MAX = 64 * 1024 * 1024 };
+
+/* What is said of a copy, before its target is there. */
+typedef struct {
+    uint64_t granularity, buffer; /* of a mirror */
+    uint64_t max_chunk;           /* of a backup; 0: as is best */
+    DirtyBitmap *bitmap;
+} CopyOptions;
 
 static bool take_sync(GHashTable *arguments, JobSync fallback, JobSync *sync, GError **error)
 {
@@ -290,6 +298,14 @@ static bool start_commit(BlockJob *job, GHashTable *arguments, GError **error)
     return attach_commit(job, top, base, error) && (overlay || make_bitmap(job, CHUNK_MIN, error));
 }
 
+static bool check_compression(const BlockJob *job, const BlockDriver *driver, GError **error)
+{
+    return !job->compress || driver->write_compressed ||
+           error_fail(error, KASO_ERROR_UNSUPPORTED,
+                      "Compression is not supported for this drive: format '%s' has none",
+                      driver->name);
+}
+
 /* A file of the target's format, over what the source has below where only its top is copied. */
 static bool create_target(BlockJob *job, const BlockDriver *driver, const char *target,
                           const BlockNode *backing, GError **error)
@@ -307,6 +323,15 @@ static bool create_target(BlockJob *job, const BlockDriver *driver, const char *
     return block_create_image(job->graph, driver, target, options, error);
 }
 
+/* All that can be wrong is found before a file is made, in the place of what it may have held. */
+static bool check_new_target(const BlockJob *job, const BlockDriver *driver, GHashTable *arguments,
+                             const char *node_name, GError **error)
+{
+    return open_check_node_name(job->graph, node_name, error) &&
+           check_compression(job, driver, error) &&
+           options_check_empty(arguments, job->type, NULL, error);
+}
+
 /* The target of drive-mirror and drive-backup: a file that is made unless mode=existing. */
 static BlockNode *open_target_file(BlockJob *job, GHashTable *arguments, const char *target,
                                    GError **error)
@@ -322,6 +347,9 @@ static BlockNode *open_target_file(BlockJob *job, GHashTable *arguments, const c
 
     if (!driver && format) {
         error_fail(error, KASO_ERROR_INVALID, "Unknown driver '%s'", format);
+        return NULL;
+    }
+    if (is_new && !check_new_target(job, driver, arguments, node_name, error)) {
         return NULL;
     }
     if (is_new && driver->has_backing && job->sync != SYNC_FULL) {
@@ -374,18 +402,13 @@ static BlockNode *open_target(BlockJob *job, GHashTable *arguments, bool is_file
     return node;
 }
 
-/*
- * The user's bitmap starts anew, so that it knows what the guest writes from now on; what it held is
- * frozen until the job ends.
- */
-static bool take_bitmap(BlockJob *job, GHashTable *arguments, GError **error)
+/* The bitmap that a backup goes by, named by its arguments. */
+static bool take_bitmap(BlockJob *job, GHashTable *arguments, CopyOptions *o, GError **error)
 {
     static const char *const modes[] = { "on-success", "never", "always", NULL };
     g_autofree char *name = options_take(arguments, "bitmap");
     bool has_mode = options_get(arguments, "bitmap-mode") != NULL;
-    g_autofree char *frozen = g_strdup_printf("#frozen-%s", job->id);
-    g_autoptr(GHashTable) none = options_new();
-    bool persistent;
+    DirtyBitmap *bitmap;
     int mode = BITMAP_ON_SUCCESS;
 
     if (!options_take_enum(arguments, "bitmap-mode", modes, &mode, error)) {
@@ -398,36 +421,70 @@ static bool take_bitmap(BlockJob *job, GHashTable *arguments, GError **error)
                           "sync=incremental goes with 'bitmap', sync=bitmap with 'bitmap' and "
                           "'bitmap-mode', other ways with neither");
     }
-    if (!name) {
+    job->bitmap_mode = (JobBitmapMode)mode;
+    bitmap = name ? dirty_bitmap_find(job->source, name) : NULL;
+    if (name && (!bitmap || bitmap->inconsistent || bitmap->busy)) {
+        return error_fail(
+            error, KASO_ERROR_NOT_FOUND,
+            !bitmap ? "Dirty bitmap '%s' not found"
+            : bitmap->busy
+                ? "Bitmap '%s' is currently in use by another operation and cannot be used"
+                : "Bitmap '%s' is inconsistent and cannot be used",
+            name);
+    }
+    o->bitmap = bitmap;
+    return true;
+}
+
+/*
+ * The user's bitmap starts anew, so that it knows what the guest writes from now on; what it held is
+ * frozen until the job ends.
+ */
+static bool freeze_bitmap(BlockJob *job, DirtyBitmap *bitmap, GError **error)
+{
+    g_autofree char *frozen = g_strdup_printf("#frozen-%s", job->id);
+    g_autoptr(GHashTable) none = options_new();
+    bool persistent;
+
+    if (!bitmap) {
         return true;
     }
-    job->bitmap = dirty_bitmap_find(job->source, name);
-    if (!job->bitmap || job->bitmap->inconsistent || job->bitmap->busy) {
-        error_fail(error, KASO_ERROR_NOT_FOUND,
-                   !job->bitmap ? "Dirty bitmap '%s' not found"
-                   : job->bitmap->busy
-                       ? "Bitmap '%s' is currently in use by another operation and cannot be used"
-                       : "Bitmap '%s' is inconsistent and cannot be used",
-                   name);
-        job->bitmap = NULL;
-        return false;
-    }
-    job->bitmap_mode = (JobBitmapMode)mode;
-    persistent = job->bitmap->persistent;
-    job->frozen = dirty_bitmap_new(job->source, frozen, job->bitmap->granularity, error);
+    persistent = bitmap->persistent;
+    job->frozen = dirty_bitmap_new(job->source, frozen, bitmap->granularity, error);
     if (!job->frozen) {
-        job->bitmap = NULL;
         return false;
     }
+    job->bitmap = bitmap;
     job->frozen->enabled = false;
-    dirty_bitmap_merge(job->frozen, job->bitmap);
+    dirty_bitmap_merge(job->frozen, bitmap);
     if (persistent && job->source->driver->bitmap_action) {
-        job->source->driver->bitmap_action(job->source, "clear", name, none, NULL);
+        job->source->driver->bitmap_action(job->source, "clear", bitmap->name, none, NULL);
     } else {
-        dirty_bitmap_reset(job->bitmap, 0, job->bitmap->size);
+        dirty_bitmap_reset(bitmap, 0, bitmap->size);
     }
-    job->bitmap->busy++;
+    bitmap->busy++;
     return true;
+}
+
+/* x-perf of backups: how much is copied at once. One piece is under way at a time, however many workers are allowed. */
+static bool take_performance(GHashTable *arguments, CopyOptions *o, GError **error)
+{
+    uint64_t workers = 1;
+    bool copy_range = false;
+
+    if (!options_take_bool(arguments, "x-perf.use-copy-range", &copy_range, error) ||
+        !options_take_size(arguments, "x-perf.max-workers", &workers, error) ||
+        !options_take_size(arguments, "x-perf.max-chunk", &o->max_chunk, error)) {
+        return false;
+    }
+    return (workers >= 1 && workers <= INT32_MAX) ||
+           error_fail(error, KASO_ERROR_INVALID, "max-workers must be between 1 and %d", INT32_MAX);
+}
+
+static bool take_backup(BlockJob *job, GHashTable *arguments, CopyOptions *o, GError **error)
+{
+    return options_take_bool(arguments, "compress", &job->compress, error) &&
+           take_performance(arguments, o, error) && take_bitmap(job, arguments, o, error);
 }
 
 static bool mark_backup(BlockJob *job, GError **error)
@@ -459,26 +516,48 @@ static uint64_t target_cluster(const BlockJob *job)
     return has && is_power_of_two(info.cluster_size) ? info.cluster_size : 0;
 }
 
-static bool take_mirror(BlockJob *job, GHashTable *arguments, GError **error)
+static bool take_mirror(BlockJob *job, GHashTable *arguments, CopyOptions *o, GError **error)
 {
     static const char *const modes[] = { "background", "write-blocking", NULL };
-    uint64_t granularity = CHUNK_MIN, buffer = CHUNK;
     g_autofree char *replaces = options_take(arguments, "replaces");
     int mode = 0;
 
-    if (!options_take_size(arguments, "granularity", &granularity, error) ||
-        !options_take_size(arguments, "buf-size", &buffer, error) ||
+    if (job->sync == SYNC_INCREMENTAL || job->sync == SYNC_BITMAP) {
+        return error_fail(
+            error, KASO_ERROR_INVALID,
+            "A mirror copies what 'sync' full, top or none says: it goes by no bitmap");
+    }
+    if (!options_take_size(arguments, "granularity", &o->granularity, error) ||
+        !options_take_size(arguments, "buf-size", &o->buffer, error) ||
         !options_take_bool(arguments, "unmap", &job->unmap, error) ||
         !options_take_enum(arguments, "copy-mode", modes, &mode, error)) {
         return false;
     }
-    granularity = granularity ? granularity : CHUNK_MIN;
-    if (granularity < 512 || granularity > GRANULARITY_MAX || !is_power_of_two(granularity)) {
+    o->granularity = o->granularity ? o->granularity : CHUNK_MIN;
+    if (o->granularity < 512 || o->granularity > GRANULARITY_MAX ||
+        !is_power_of_two(o->granularity)) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "granularity (%" G_GUINT64_FORMAT
                           ") must be a power of two between 512 and %d",
-                          granularity, GRANULARITY_MAX);
+                          o->granularity, GRANULARITY_MAX);
     }
+    job->write_blocking = mode == 1;
+    if (!replaces) {
+        return true;
+    }
+    job->replaces = block_find_node(job->graph, replaces, error);
+    if (!job->replaces) {
+        return false;
+    }
+    node_ref(job->replaces);
+    return job->replaces == job->source ||
+           hold_node(job, OPERATION_REPLACE, HOLD_REPLACED, job->replaces, error);
+}
+
+static bool size_mirror(BlockJob *job, const CopyOptions *o, GError **error)
+{
+    uint64_t granularity = o->granularity;
+
     /*
      * A target that is above an image later must be written in whole clusters now: to the rest of one it would give
      * zeroes, not what that image has.
@@ -486,61 +565,26 @@ static bool take_mirror(BlockJob *job, GHashTable *arguments, GError **error)
     if (job->target->backing_filename && !node_below(job->target)) {
         granularity = MAX(granularity, target_cluster(job));
     }
-    job->write_blocking = mode == 1;
-    job->chunk =
-        MAX(granularity, buffer && buffer < CHUNK ? align_down(buffer, granularity) : CHUNK);
-    job->replaces = replaces ? block_find_node(job->graph, replaces, error) : NULL;
-    if (job->replaces) {
-        node_ref(job->replaces);
-    }
-    if (job->replaces && job->replaces != job->source &&
-        !hold_node(job, OPERATION_REPLACE, HOLD_REPLACED, job->replaces, error)) {
-        return false;
-    }
-    return (!replaces || job->replaces) && make_bitmap(job, granularity, error);
-}
-
-/* Clusters of the target are written whole: compressed ones must be, others need not be read first. */
-static bool take_compress(BlockJob *job, GHashTable *arguments, GError **error)
-{
-    uint64_t granularity = CHUNK_MIN;
-
-    if (!options_take_bool(arguments, "compress", &job->compress, error)) {
-        return false;
-    }
-    if (job->compress && !job->target->driver->write_compressed) {
-        return error_fail(error, KASO_ERROR_UNSUPPORTED,
-                          "Compression is not supported for this drive: format '%s' has none",
-                          job->target->driver->name);
-    }
-    granularity = MAX(granularity, target_cluster(job));
-    job->chunk = MAX(job->chunk, granularity);
+    job->chunk = MAX(granularity,
+                     o->buffer && o->buffer < CHUNK ? align_down(o->buffer, granularity) : CHUNK);
     return make_bitmap(job, granularity, error);
 }
 
-/* x-perf of backups: how much is copied at once. One piece is under way at a time, however many workers are allowed. */
-static bool take_performance(BlockJob *job, GHashTable *arguments, GError **error)
+/* Clusters of the target are written whole: compressed ones must be, others need not be read first. */
+static bool size_backup(BlockJob *job, const CopyOptions *o, GError **error)
 {
-    uint64_t workers = 1, chunk = 0, granularity = job->dirty->granularity;
-    bool copy_range = false;
+    uint64_t granularity = MAX(CHUNK_MIN, target_cluster(job));
 
-    if (!options_take_bool(arguments, "x-perf.use-copy-range", &copy_range, error) ||
-        !options_take_size(arguments, "x-perf.max-workers", &workers, error) ||
-        !options_take_size(arguments, "x-perf.max-chunk", &chunk, error)) {
-        return false;
-    }
-    if (workers < 1 || workers > INT32_MAX) {
-        return error_fail(error, KASO_ERROR_INVALID, "max-workers must be between 1 and %d",
-                          INT32_MAX);
-    }
-    if (chunk && chunk < granularity) {
+    if (o->max_chunk && o->max_chunk < granularity) {
         return error_fail(error, KASO_ERROR_INVALID,
                           "max-chunk (%" G_GUINT64_FORMAT
                           ") is less than the target's clusters (%" G_GUINT64_FORMAT ")",
-                          chunk, granularity);
+                          o->max_chunk, granularity);
     }
-    job->chunk = chunk ? MIN(job->chunk, align_down(chunk, granularity)) : job->chunk;
-    return true;
+    job->chunk = MAX(job->chunk, granularity);
+    job->chunk = o->max_chunk ? MIN(job->chunk, align_down(o->max_chunk, granularity)) : job->chunk;
+    return check_compression(job, job->target->driver, error) &&
+           make_bitmap(job, granularity, error);
 }
 
 /*
@@ -581,6 +625,8 @@ static bool check_target_size(const BlockJob *job, bool mirror, GError **error)
 static bool start_copy(BlockJob *job, GHashTable *arguments, bool mirror, bool is_file,
                        GError **error)
 {
+    CopyOptions o = { .granularity = CHUNK_MIN, .buffer = CHUNK };
+
     job->type = mirror ? "mirror" : "backup";
     job->run = mirror ? job_run_mirror : job_run_backup;
     job->finish = mirror ? job_finish_mirror : NULL;
@@ -593,6 +639,9 @@ static bool start_copy(BlockJob *job, GHashTable *arguments, bool mirror, bool i
                    mirror ? HOLD_MIRROR_FROM : HOLD_BACKUP_FROM, job->source, error)) {
         return false;
     }
+    if (!(mirror ? take_mirror : take_backup)(job, arguments, &o, error)) {
+        return false;
+    }
     job->target = open_target(job, arguments, is_file, error);
     if (!job->target) {
         return false;
@@ -601,11 +650,11 @@ static bool start_copy(BlockJob *job, GHashTable *arguments, bool mirror, bool i
         return false;
     }
     if (mirror) {
-        return take_mirror(job, arguments, error);
+        return size_mirror(job, &o, error);
     }
     /* The user's bitmap last: nothing must fail once it has been cleared. */
-    return take_compress(job, arguments, error) && take_performance(job, arguments, error) &&
-           take_bitmap(job, arguments, error) && mark_backup(job, error);
+    return size_backup(job, &o, error) && freeze_bitmap(job, o.bitmap, error) &&
+           mark_backup(job, error);
 }
 
 static bool start_by_command(BlockJob *job, const char *command, GHashTable *arguments,

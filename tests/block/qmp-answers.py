@@ -246,8 +246,36 @@ def units():
         m.do("blockdev-del", node_name="n")
 
 
+def refused_targets():
+    """What is refused leaves the file alone that would have become a target."""
+    create("d", "1M")
+    create("r", "1M")
+    backup = ({"compress": True, "format": "raw"}, {"sync": "incremental"}, {"sync": "incremental", "bitmap": "nope"},
+              {"sync": "incremental", "bitmap": "b", "bitmap_mode": "always"}, {"sync": "bitmap", "bitmap": "b"}, {"bitmap": "b"},
+              {"x_perf": {"max-workers": 0}}, {"format": "nope"}, {"format": "bochs"}, {"job_id": "!"}, {"speed": -1})
+    mirror = ({"granularity": 3}, {"granularity": 256}, {"granularity": 1 << 30}, {"replaces": "nope"}, {"replaces": "r"},
+              {"node_name": "n"}, {"node_name": "!"}, {"sync": "incremental"}, {"sync": "bitmap"}, {"buf_size": -1}, {"format": "nope"})
+    snapshot = ({"snapshot_node_name": "!"}, {"snapshot_node_name": "n"}, {"snapshot_node_name": "d"}, {"mode": "nope"}, {"format": "raw"})
+    cases = [("drive-backup", {"target": "v", "sync": "full", **more}) for more in backup]
+    cases += [("drive-mirror", {"target": "v", "sync": "full", **more}) for more in mirror]
+    cases += [("blockdev-snapshot-sync", {"snapshot_file": "v", **more}) for more in snapshot]
+    with Machine("-drive", "if=none,id=d,file=d,format=qcow2,node-name=n", *image("r")) as m:
+        m.do("block-dirty-bitmap-add", node="n", name="b")
+        m.do("blockdev-add", driver="null-co", node_name="null", size=MIB)
+        m.do("blockdev-backup", job_id="busy", device="null", target="r", sync="full", auto_finalize=False, auto_dismiss=False)
+        for command, arguments in cases:
+            with open("v", "wb") as file:
+                file.write(b"precious" * 1000)
+            m.fails(command, device="d", **arguments)
+            with open("v", "rb") as file:
+                assert file.read() == b"precious" * 1000, (command, arguments)
+        bitmap = m.do("query-named-block-nodes")
+        assert any(b["name"] == "b" and not b["busy"] for node in bitmap for b in node.get("dirty-bitmaps", ()))
+
+
 def main():
-    for part in (refusals, cancelled, other_sizes, unused, ends, performance, patient_commit, paths, late_backing, backing_before_pivot, units):
+    for part in (refusals, cancelled, other_sizes, unused, ends, performance, patient_commit, paths, late_backing, backing_before_pivot, units,
+                 refused_targets):
         with tempfile.TemporaryDirectory() as folder:
             os.chdir(folder)
             part()
