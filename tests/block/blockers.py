@@ -12,6 +12,7 @@ sys.argv[1:4] = map(os.path.abspath, sys.argv[1:4])
 KASO, IMG, IO = sys.argv[1:4]
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "monitor"))
 import harness
+from patience import allow
 
 MIB = 1 << 20
 # base <- mid <- top is the device's; t and x are images of their own.
@@ -20,7 +21,7 @@ IDLE = {"speed": 1, "auto-finalize": False}
 
 
 def run(*command):
-    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=allow(60))
     assert result.returncode == 0, (command, result.stdout)
     return result.stdout.decode()
 

@@ -8,6 +8,9 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from patience import allow
+
 IMG, IO = map(os.path.abspath, sys.argv[1:3])
 KIB, MIB = 1 << 10, 1 << 20
 FORMATS = ["qcow2", "vmdk", "vdi", "vpc", "parallels"]
@@ -15,7 +18,7 @@ FORMATS = ["qcow2", "vmdk", "vdi", "vpc", "parallels"]
 
 def run(*command, status=0):
     result = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, text=True, timeout=60)
+                            stderr=subprocess.PIPE, text=True, timeout=allow(60))
     assert result.returncode == status, (command, result.returncode, result.stdout, result.stderr)
     return result.stderr
 
@@ -99,7 +102,7 @@ def tables():
     size = os.path.getsize("i")
     cut("i", size - 8 * KIB)  # the snapshot's L1 table, or what the table of snapshots is
     result = subprocess.run([IMG, "convert", "-l", "s", "-O", "raw", "i", "copy.raw"],
-                            stderr=subprocess.PIPE, text=True, timeout=60)
+                            stderr=subprocess.PIPE, text=True, timeout=allow(60))
     assert result.returncode == 1, result
     os.unlink("keep")
     # All counts are lost: nothing may be written.
@@ -208,13 +211,13 @@ def packed():
         for point in sorted(points):
             with open("i", "wb") as file:
                 file.write(image[:point])
-            done = subprocess.run([IMG, "convert", "-f", fmt, "-O", "raw", "i", "copy.raw"], stderr=subprocess.PIPE, timeout=60)
+            done = subprocess.run([IMG, "convert", "-f", fmt, "-O", "raw", "i", "copy.raw"], stderr=subprocess.PIPE, timeout=allow(60))
             with open("copy.raw", "rb") as copy:
                 lost = done.returncode != 0 or copy.read() != data
             # The last block that is not packed may be there in part.
             assert done.returncode or not lost or (fmt == "vmdk" and not options and point > size - 64 * KIB), (fmt, options, point)
             if fmt != "qcow" and lost and point < size - 512:
-                done = subprocess.run([IMG, "check", "-f", fmt, "i"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+                done = subprocess.run([IMG, "check", "-f", fmt, "i"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=allow(60))
                 assert done.returncode in (1, 2), (fmt, options, point, done)
 
 

@@ -13,6 +13,7 @@ import threading
 import time
 
 import waiting
+from patience import allow
 from waiting import LIMIT, start
 
 KASO, IMG, NBD = map(os.path.abspath, sys.argv[1:4])  # and whether there is http; then names of tests
@@ -33,7 +34,7 @@ class Machine(waiting.Machine):
         else:
             self.process.send_signal(how)
         names = self.last_events()
-        assert self.process.wait(LIMIT) == 0, self.process.returncode
+        assert self.process.wait(allow(LIMIT)) == 0, self.process.returncode
         assert "SHUTDOWN" in names, names
         if job:
             story = [e["data"].get("status", e["event"]) for e in self.events if "JOB" in e.get("event", "")]
@@ -123,13 +124,13 @@ def opening():
     nowhere = "driver=nbd,node-name=x,server.type=unix,server.path=nowhere,open-timeout=3600"
     process = start(KASO, "-M", "virt", "-display", "none", "-nodefaults", "-pidfile", "pid", "-blockdev", nowhere,
                     stderr=subprocess.DEVNULL)
-    end = time.monotonic() + LIMIT
+    end = time.monotonic() + allow(LIMIT)
     while not any("SigBlk" in line and int(line.split()[1], 16) & 1 << signal.SIGTERM - 1
                   for line in open(f"/proc/{process.pid}/status")):
         assert time.monotonic() < end
         time.sleep(0.02)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(LIMIT) in (0, 1)
+    assert process.wait(allow(LIMIT)) in (0, 1)
     m = Machine()
     refusing = socket.socket(socket.AF_UNIX)
     refusing.bind("refusing")
@@ -171,7 +172,7 @@ def guest_write():
                    stdout=subprocess.DEVNULL)
     time.sleep(0.3)  # so that some wait, mostly; it ends whether they do or not
     m.cancelled("n")
-    assert writer.wait(LIMIT) == 0
+    assert writer.wait(allow(LIMIT)) == 0
     m.ended("quit", job=False)
 
 

@@ -11,13 +11,16 @@ import sys
 import tempfile
 import time
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from patience import allow
+
 IMG, IO = map(os.path.abspath, sys.argv[1:3])
 MIB = 1 << 20
 
 
 def run(*command, status=0, text=None):
     result = subprocess.run([str(c) for c in command], input=text, stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, text=True, timeout=60)
+                            stderr=subprocess.PIPE, text=True, timeout=allow(60))
     assert status is None or result.returncode == status, (command, result.returncode, result.stdout, result.stderr)
     return result.stdout + result.stderr
 
@@ -39,7 +42,7 @@ def preallocate():
         process.stdout.readline()
     assert os.path.getsize("p.qcow2") >= 4 * MIB
     process.stdin.write("quit\n")
-    process.communicate(timeout=60)
+    process.communicate(timeout=allow(60))
     assert os.path.getsize("p.qcow2") < MIB
     assert "No errors" in run(IMG, "check", "p.qcow2")
     io("driver=qcow2,file.filename=p.qcow2", "read -P 3 0 100k", "read -P 0 1M 64k")
@@ -328,7 +331,7 @@ def signals():
     while not (os.path.exists("copy.raw") and os.path.getsize("copy.raw")):
         time.sleep(0.05)
     process.send_signal(signal.SIGUSR1)
-    assert "/100%)" in process.communicate(timeout=60)[1]
+    assert "/100%)" in process.communicate(timeout=allow(60))[1]
     assert process.returncode == 0
 
 
@@ -349,7 +352,7 @@ def impatient():
     slow = [IMG, "convert", "-r", "4M", "-f", "raw", "-O", "qcow2", "big.raw", "seen"]
     for more, seen in (([], True), (["-q"], False)):
         ours, theirs = os.openpty()
-        subprocess.run([*slow, *more], stdout=theirs, check=True, timeout=60)
+        subprocess.run([*slow, *more], stdout=theirs, check=True, timeout=allow(60))
         os.close(theirs)
         try:
             text = os.read(ours, 4096)

@@ -13,6 +13,7 @@ import tempfile
 import time
 
 import waiting
+from patience import allow
 from waiting import LIMIT, connect
 
 KASO, IMG, IO = map(os.path.abspath, sys.argv[1:4])
@@ -27,7 +28,7 @@ class Qtest:
 
     def read(self):
         while b"\n" not in self.rest:
-            assert select.select([self.socket], [], [], LIMIT)[0], "nothing comes"
+            assert select.select([self.socket], [], [], allow(LIMIT))[0], "nothing comes"
             data = self.socket.recv(65536)
             assert data, "the machine ended"
             self.rest += data
@@ -106,7 +107,7 @@ class Machine(waiting.Machine):
         self.guest = guest(Qtest())
 
     def acknowledged(self):
-        end = time.monotonic() + LIMIT
+        end = time.monotonic() + allow(LIMIT)
         while not self.guest.done():
             assert time.monotonic() < end, "a write is not acknowledged"
             time.sleep(0.01)
@@ -123,7 +124,7 @@ class Machine(waiting.Machine):
                     self.process.send_signal(number)
                 except ProcessLookupError:
                     break
-        status = self.process.wait(LIMIT)
+        status = self.process.wait(allow(LIMIT))
         if how == "hmp":
             monitor.close()
         return status
@@ -144,7 +145,7 @@ def nothing(machine):
 
 def content(sector):
     done = subprocess.run([IO, "-r", "-f", FMT, "-c", f"read -v {sector * SECTOR} 16", "disk"], stdout=subprocess.PIPE, text=True,
-                          timeout=LIMIT, check=True)
+                          timeout=allow(LIMIT), check=True)
     return int(done.stdout.split()[1], 16)
 
 

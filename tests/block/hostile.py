@@ -13,7 +13,9 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 import dmg
+from patience import allow
 
 
 def image(size, *fields):
@@ -85,7 +87,7 @@ SNAPSHOT_CASES = [
 
 def run(*command, status=0):
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          timeout=30)
+                          timeout=allow(30))
     if done.returncode != status:
         sys.exit('%s: status %d\n%s' % (' '.join(command), done.returncode, done.stdout))
     return done.stdout
@@ -139,13 +141,13 @@ def shown_and_forbidden(img, io, folder):
     read = [io, '-r', '-c', 'read -q -P 7 0 4k']
     run(*read, top)
     ours, theirs = pty.openpty()
-    subprocess.run([*read, top], stderr=theirs, check=True, timeout=30)
+    subprocess.run([*read, top], stderr=theirs, check=True, timeout=allow(30))
     expect(os.read(ours, 4096).decode(), f'opens its backing file {base} (raw)', 'terminal')
-    silent = subprocess.run([*read, top], stderr=subprocess.PIPE, check=True, timeout=30).stderr
+    silent = subprocess.run([*read, top], stderr=subprocess.PIPE, check=True, timeout=allow(30)).stderr
     if silent:
         sys.exit(f'not a terminal: {silent}')
     os.unlink(base)
-    subprocess.run([*read, top], stderr=theirs, check=False, timeout=30)
+    subprocess.run([*read, top], stderr=theirs, check=False, timeout=allow(30))
     said = os.read(ours, 4096).decode()
     if not 0 <= said.find('opens its') < said.find('Could not open backing file'):
         sys.exit(f'shown too late: {said}')

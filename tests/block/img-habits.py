@@ -8,13 +8,16 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from patience import allow
+
 IMG, IO = map(os.path.abspath, sys.argv[1:3])
 MIB = 1 << 20
 
 
 def run(*command, status=0):
     result = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, timeout=60)
+                            stderr=subprocess.PIPE, timeout=allow(60))
     text = (result.stdout + result.stderr).decode(errors="surrogateescape")
     assert result.returncode == status, (command, result.returncode, text)
     return text
@@ -89,7 +92,7 @@ def words():
     # The prompt is there through pipes as well, with the program's name.
     os.symlink(IO, "qemu-io")
     for name in IO, "./qemu-io":
-        done = subprocess.run([name, "-f", "qcow2", "a"], input="length\nquit\n", stdout=subprocess.PIPE, text=True, timeout=60, check=True)
+        done = subprocess.run([name, "-f", "qcow2", "a"], input="length\nquit\n", stdout=subprocess.PIPE, text=True, timeout=allow(60), check=True)
         assert done.stdout == "{0}> 1 MiB\n{0}> ".format(os.path.basename(name)), done.stdout
     with subprocess.Popen([IO, "-f", "qcow2", "a"], stdin=subprocess.PIPE,
                           stdout=subprocess.PIPE) as holder:
@@ -243,7 +246,7 @@ def full_disks():
         for how in ("full", "falloc"):
             os.mkdir("small")
             result = subprocess.run(["unshare", "-m", "sh", "-c", script, IMG, format_, how], cwd="small", stdout=subprocess.PIPE,
-                                    stderr=subprocess.PIPE, text=True, timeout=60)
+                                    stderr=subprocess.PIPE, text=True, timeout=allow(60))
             os.rmdir("small")
             if "status" not in result.stdout:
                 print("full disks: not tried, a file system of its own needs root:", result.stderr.strip())

@@ -9,6 +9,9 @@ import sys
 import tempfile
 import time
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from patience import allow
+
 IMG, IO, NBD = map(os.path.abspath, sys.argv[1:4])
 MIB = 1 << 20
 
@@ -20,7 +23,7 @@ def slow(rate):
 
 def run(*command, status=0):
     result = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, text=True, timeout=60)
+                            stderr=subprocess.PIPE, text=True, timeout=allow(60))
     assert result.returncode == status, (command, result.returncode, result.stdout, result.stderr)
     return result.stdout
 
@@ -40,7 +43,7 @@ def interrupt(number, when, *command, times=1):
         for _ in range(times):
             process.send_signal(number)
             time.sleep(0.1)
-        errors = process.communicate(timeout=30)[1]
+        errors = process.communicate(timeout=allow(30))[1]
         took = time.monotonic() - start
     assert process.returncode == -number, (command, process.returncode, errors)
     assert signal.Signals(number).name in errors, errors
@@ -63,7 +66,7 @@ def convert():
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         errors, took = interrupt(number, longer("to", MIB), "convert", "-r", "12M", "-f", "raw",
                                  "-O", "qcow2", "big", "to")
-        assert "'to' is unfinished" in errors and took < 5, (errors, took)
+        assert "'to' is unfinished" in errors and took < allow(5), (errors, took)
         clean("to")
         os.unlink("to")
     run(IMG, "create", "-q", "-f", "qcow2", "to", "16M")
@@ -74,7 +77,7 @@ def convert():
     # Who does not want to wait says it again.
     errors, took = interrupt(signal.SIGINT, longer("to", 1), "convert", "-r", "64k", "-f", "raw",
                              "-O", "raw", "big", "to", times=2)
-    assert "'to' is unfinished" in errors and took < 3, (errors, took)
+    assert "'to' is unfinished" in errors and took < allow(3), (errors, took)
 
 
 def dd():
@@ -88,7 +91,7 @@ def create():
     """Where there is nothing to save it ends at once."""
     errors, took = interrupt(signal.SIGINT, longer("full", MIB), "create", "-q", "-f", "raw", "-o",
                              "preallocation=full", "full", "64G")
-    assert "'full' is unfinished" in errors and took < 5, (errors, took)
+    assert "'full' is unfinished" in errors and took < allow(5), (errors, took)
     os.unlink("full")
 
 
@@ -157,7 +160,7 @@ def ignored():
     while not longer("copy", 0)():
         time.sleep(0.02)
     process.send_signal(signal.SIGHUP)
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=allow(60)) == 0
 
 
 def silent_server():
@@ -175,7 +178,7 @@ def silent_server():
             with subprocess.Popen([program, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
                 client = server.accept()[0]
                 process.send_signal(signal.SIGTERM)
-                errors = process.communicate(timeout=60)[1]
+                errors = process.communicate(timeout=allow(60))[1]
                 client.close()
             assert process.returncode == -signal.SIGTERM, (arguments, process.returncode, errors)
             assert "waiting for" not in errors, (arguments, errors)

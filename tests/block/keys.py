@@ -13,6 +13,9 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from patience import allow
+
 IMG, IO = map(os.path.abspath, sys.argv[1:3])
 QEMU = [(os.environ.get(variable) or shutil.which(name) or '').split()
         for variable, name in (('QEMU_IMG', 'qemu-img'), ('QEMU_IO', 'qemu-io'))]
@@ -25,7 +28,7 @@ SECRETS = [a for s in 'abcd' for a in ('--object', 'secret,id=%s,data=%s' % (s, 
 def run(*command, status=0):
     for _ in range(10):
         done = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, timeout=60)
+                              stderr=subprocess.STDOUT, text=True, timeout=allow(60))
         if 'accurate CPU usage' not in done.stdout:  # QEMU's measuring of PBKDF2, on a busy host
             break
     assert done.returncode == status, (command, done.returncode, done.stdout)
@@ -63,7 +66,7 @@ class Image:
         answers = set()
         for _, io in TOOLS.values():
             done = subprocess.run([*io, *SECRETS, '--image-opts', self.source(secret), '-c', 'read -P 5 1M 64k'],
-                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=allow(60))
             assert 'verification failed' not in done.stdout, done.stdout
             answers.add(done.returncode)
         assert len(answers) == 1, (self.name, secret, answers)

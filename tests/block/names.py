@@ -12,12 +12,15 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from patience import allow
+
 IMG, IO = map(os.path.abspath, sys.argv[1:3])
 
 
 def run(*command, status=0, cwd=None):
     result = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE,
-                            stderr=subprocess.STDOUT, timeout=60, cwd=cwd)
+                            stderr=subprocess.STDOUT, timeout=allow(60), cwd=cwd)
     text = result.stdout.decode()
     assert result.returncode == status, (command, result.returncode, text)
     return text

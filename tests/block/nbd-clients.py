@@ -16,12 +16,15 @@ import tempfile
 import threading
 import time
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from patience import allow
+
 SIZE = 4 << 20
 
 
 def run(*command, status=0, **more):
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors='replace',
-                          timeout=60, **more)
+                          timeout=allow(60), **more)
     if done.returncode != status:
         sys.exit('%s: status %d\n%s' % (' '.join(command), done.returncode, done.stdout))
     return done.stdout
@@ -118,7 +121,7 @@ def test_options(f):
     legacy = f'nbd:127.0.0.1:{number}:exportname=tcp'
     expect('4 MiB', run(f.img, 'info', '--image-opts', 'driver=raw,file.driver=nbd,file.host=127.0.0.1,'
                         f'file.port={number},file.export=tcp,file.open-timeout=20'))
-    if server.wait(timeout=20):
+    if server.wait(timeout=allow(20)):
         sys.exit('the server without -t did not end well')
     expect('refused', run(f.img, 'info', legacy, status=1))
 
@@ -259,7 +262,7 @@ def test_qemu_nbd(f):
                 sys.exit('content differs')
         run(f.img, 'convert', *objects, '-n', '--target-image-opts', '-f', 'raw', f.raw, options)
         theirs.terminate()
-        theirs.wait(timeout=20)
+        theirs.wait(timeout=allow(20))
         if os.path.exists(f.socket):
             os.unlink(f.socket)
     run(f.img, 'compare', '-f', 'raw', '-F', 'qcow2', f.raw, f.image)
@@ -287,7 +290,7 @@ def test_reconnect(f):
     client.stdout.readline()
     timer.join()
     client.stdin.close()
-    if client.wait(timeout=30):
+    if client.wait(timeout=allow(30)):
         sys.exit('the client did not survive the loss of its server')
     with open(os.path.join(f.folder, 'pid'), encoding='ascii') as file:
         f.stop(int(file.read()))
@@ -295,7 +298,7 @@ def test_reconnect(f):
 
 def talk(path, chunks):
     peer = socket.socket(socket.AF_UNIX)
-    peer.settimeout(60)
+    peer.settimeout(allow(60))
     peer.connect(path)
     try:
         for chunk in chunks:

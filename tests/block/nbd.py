@@ -14,10 +14,13 @@ import sys
 import tempfile
 import time
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from patience import allow
+
 
 def run(*command, status=0):
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          timeout=300)
+                          timeout=allow(300))
     if done.returncode != status:
         sys.exit('%s: status %d\n%s' % (' '.join(command), done.returncode, done.stdout))
     return done.stdout
@@ -34,7 +37,7 @@ class Server:
 
     def stop(self):
         self.process.terminate()
-        if self.process.wait(timeout=120) not in (0, -15):
+        if self.process.wait(timeout=allow(120)) not in (0, -15):
             sys.exit('server ended with status %d' % self.process.returncode)
 
 
@@ -80,7 +83,7 @@ def serve_refusals(folder, img, nbd):
     silent.connect(path)
     start = time.monotonic()
     assert 'exports available: 1' in run(nbd, '-L', '-k', path)
-    assert 0.5 < time.monotonic() - start < 8
+    assert 0.5 < time.monotonic() - start < allow(8)
     server.stop()
 
 

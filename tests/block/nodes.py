@@ -5,8 +5,11 @@ import json
 import os
 import socket
 import subprocess
+import sys
 import tempfile
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from patience import allow
 from running import IMG, IO, MIB, Machine, blockdev, create, harness, image, io, run
 
 
@@ -62,7 +65,7 @@ def write_cache():
 
 def io_status(image, *commands, options=()):
     result = subprocess.run([IO, *options, *[a for c in commands for a in ("-c", c)], image],
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=allow(60))
     return result.returncode, result.stdout.decode()
 
 
@@ -121,7 +124,7 @@ def rare_events():
     io("base", "write -P 1 0 1M")
 
     def failed(*command):
-        result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+        result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=allow(60))
         text = result.stdout.decode()
         assert "Input/output error" in text, (command, text)
         return text

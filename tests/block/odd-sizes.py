@@ -19,6 +19,9 @@ import tempfile
 import threading
 import time
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from patience import allow
+
 IMG, IO, NBD = map(os.path.abspath, sys.argv[1:4])
 # Less than a sector, the sector's neighbours, in the middle of one; thorough: of pages and blocks too.
 SIZES = (1, 100, 511, 513, 1000, 4097, 65535, 65537, 1048575) if "--thorough" in sys.argv else (1, 511, 1000, 65537)
@@ -26,7 +29,7 @@ SIZES = (1, 100, 511, 513, 1000, 4097, 65535, 65537, 1048575) if "--thorough" in
 
 def run(*command, status=0):
     result = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE,
-                            stderr=subprocess.STDOUT, timeout=60)
+                            stderr=subprocess.STDOUT, timeout=allow(60))
     text = result.stdout.decode()
     assert result.returncode == status, (command, result.returncode, text)
     return text

@@ -20,6 +20,9 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from patience import allow
+
 MIB = 1 << 20
 SECRET = 'secret,id=key,data=correct-horse'
 CONFIGS = {
@@ -78,7 +81,7 @@ def run(command, log=None):
     if log is not None:
         log.append(shlex.join(command))
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          errors='replace', timeout=300)
+                          errors='replace', timeout=allow(300))
     if done.returncode or 'failed' in done.stdout:
         raise Failure('%s\nstatus %d: %s' % (' '.join(command), done.returncode, done.stdout[-2000:]))
     return done.stdout

@@ -11,6 +11,9 @@ import sys
 import tempfile
 import time
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from patience import allow
+
 KASO, IMG, IO = map(os.path.abspath, sys.argv[1:4])
 MIB = 1 << 20
 LIMIT = 30
@@ -22,7 +25,7 @@ atexit.register(lambda: [m.process.kill() for m in machines])
 
 def run(*command):
     result = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE,
-                            stderr=subprocess.STDOUT, timeout=60)
+                            stderr=subprocess.STDOUT, timeout=allow(60))
     assert result.returncode == 0, (command, result.stdout)
     return result.stdout.decode()
 
@@ -44,7 +47,7 @@ class Machine:
                                          "-qmp", "unix:qmp,server=on,wait=off", *arguments],
                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         atexit.register(self.process.kill)
-        end = time.monotonic() + LIMIT
+        end = time.monotonic() + allow(LIMIT)
         self.peer = socket.socket(socket.AF_UNIX)
         while True:
             try:
@@ -59,7 +62,7 @@ class Machine:
 
     def message(self):
         while b"\n" not in self.rest:
-            assert select.select([self.peer], [], [], LIMIT)[0], self.events
+            assert select.select([self.peer], [], [], allow(LIMIT))[0], self.events
             data = self.peer.recv(65536)
             assert data, "the machine is gone"
             self.rest += data
@@ -104,7 +107,7 @@ class Machine:
     def quit(self):
         start = time.monotonic()
         self.do("quit")
-        assert self.process.wait(LIMIT) == 0 and time.monotonic() - start < 20
+        assert self.process.wait(allow(LIMIT)) == 0 and time.monotonic() - start < allow(20)
 
 
 def chain():

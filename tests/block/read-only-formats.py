@@ -6,13 +6,15 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 import bochs_cloop as make
+from patience import allow
 
 IMG, IO = map(os.path.abspath, sys.argv[1:3])
 
 
 def run(*command, status=0):
-    result = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+    result = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=allow(60))
     assert result.returncode == status, (command, result.returncode, result.stdout)
     return result.stdout
 

@@ -10,12 +10,13 @@ sys.argv[1:4] = map(os.path.abspath, sys.argv[1:4])
 KASO, IMG, IO = sys.argv[1:4]
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "monitor"))
 import harness
+from patience import allow
 
 MIB = 1 << 20
 
 
 def run(*command):
-    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=allow(60))
     assert result.returncode == 0, (command, result.stdout)
     return result.stdout.decode()
 

@@ -10,6 +10,9 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from patience import allow
+
 IMG, IO = map(os.path.abspath, sys.argv[1:3])
 QEMU_IMG = (os.environ.get("QEMU_IMG") or shutil.which("qemu-img") or "").split()
 SYSTEMS = [("qemu-system-aarch64", ["-M", "virt", "-cpu", "cortex-a57"], 0x41000000),
@@ -34,7 +37,7 @@ def find_system():
 
 def run(*command, status=0):
     result = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, text=True, timeout=60)
+                            stderr=subprocess.PIPE, text=True, timeout=allow(60))
     assert result.returncode == status, (command, result.returncode, result.stdout, result.stderr)
     return result.stdout
 
@@ -58,7 +61,7 @@ class Machine:
             self.process.kill()
         else:
             self.execute("quit")
-        self.process.communicate(timeout=60)
+        self.process.communicate(timeout=allow(60))
 
     def receive(self):
         line = " "

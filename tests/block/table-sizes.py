@@ -12,13 +12,16 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from patience import allow
+
 IMG, IO = map(os.path.abspath, sys.argv[1:3])
 MIB = 1 << 20
 
 
 def run(*command):
     result = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE,
-                            stderr=subprocess.STDOUT, timeout=60, check=False)
+                            stderr=subprocess.STDOUT, timeout=allow(60), check=False)
     assert result.returncode == 0, (command, result.stdout.decode())
     return result.stdout.decode()
 

@@ -13,6 +13,7 @@ import threading
 import time
 
 import waiting
+from patience import allow
 from waiting import LIMIT, connect, fill, full_pipe, held, listen, nbd_client, nbd_request, start
 
 IMG, IO, NBD = map(os.path.abspath, sys.argv[1:4])
@@ -22,7 +23,7 @@ ETERNAL = "driver=null-co,size=64M,latency-ns=3600000000000"
 
 
 def run(*command):
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=LIMIT)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=allow(LIMIT))
 
 
 def create(name, *more):
@@ -307,7 +308,7 @@ def try_end(wait, number):
     began = time.monotonic()
     process.send_signal(number)
     try:
-        errors = process.communicate(timeout=LIMIT)[1].decode()
+        errors = process.communicate(timeout=allow(LIMIT))[1].decode()
     except subprocess.TimeoutExpired:
         raise AssertionError((wait.__name__, number, "no end")) from None
     if SHOW:

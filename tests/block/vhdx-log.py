@@ -12,6 +12,9 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from patience import allow
+
 IMG, IO = map(os.path.abspath, sys.argv[1:3])
 QEMU = (os.environ.get('QEMU_IMG') or shutil.which('qemu-img') or '').split()
 MIB = 1 << 20
@@ -21,7 +24,7 @@ LOG_GUID = bytes(range(1, 17))
 
 def run(*command, status=0):
     done = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          text=True, timeout=60)
+                          text=True, timeout=allow(60))
     assert done.returncode == status, (command, done.returncode, done.stdout)
     return done.stdout
 

@@ -14,12 +14,15 @@ import sys
 import tempfile
 import time
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from patience import allow
+
 IMG, IO, NBD = map(os.path.abspath, sys.argv[1:4])
 SKIP = 77
 
 
 def run(*command, status=0, **more):
-    result = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60,
+    result = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=allow(60),
                             **more)
     text = result.stdout.decode(errors="replace")
     assert result.returncode == status, (command, result.returncode, text)
@@ -105,7 +108,7 @@ class Disk:
         return host_tree("shown")
 
     def close(self, status=0):
-        text = self.io.communicate(b"quit\n", timeout=60)[0].decode()
+        text = self.io.communicate(b"quit\n", timeout=allow(60))[0].decode()
         assert self.io.returncode == status, text
         return self.text + text
 
@@ -189,7 +192,7 @@ def at_random(rand, name, start, steps, image=None):
                        ["mmove", "::" + rand.choice(list(tree)), target])
             # Some have no sense after those before; mtools leave the disk whole then.
             subprocess.run([command[0], "-i", "copy@@%d" % start, "-D", "s", *command[1:]], stdin=subprocess.DEVNULL,
-                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60, check=False)
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=allow(60), check=False)
         disk.replay(rand, "r")
         shown, found = disk.extract(), host_tree("r")
         assert shown == found, (number, sorted(shown.items())[:3], set(shown) ^ set(found))
@@ -252,7 +255,7 @@ def through_nbd(rand):
     check(disk, "r")
     disk.close()
     server.terminate()
-    assert server.wait(30) in (0, -15)
+    assert server.wait(allow(30)) in (0, -15)
     shutil.rmtree("r")
 
 

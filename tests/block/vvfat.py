@@ -14,12 +14,15 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from patience import allow
+
 KASO, IMG, IO = map(os.path.abspath, sys.argv[1:4])
 
 
 def run(*command, status=0):
     result = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE,
-                            stderr=subprocess.STDOUT, timeout=60)
+                            stderr=subprocess.STDOUT, timeout=allow(60))
     text = result.stdout.decode(errors="replace")
     assert result.returncode == status, (command, result.returncode, text)
     return text
@@ -175,7 +178,7 @@ def main():
                                drive, "-device", "virtio-blk-pci,drive=f", "-monitor", "stdio"],
                               stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT) as machine:
-            text = machine.communicate(b"info block\nquit\n", timeout=60)[0].decode()
+            text = machine.communicate(b"info block\nquit\n", timeout=allow(60))[0].decode()
         assert machine.returncode == 0 and "fat:rw:t (raw)" in text, text
         os.chdir("/")
 

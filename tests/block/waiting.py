@@ -9,7 +9,11 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 import time
+
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from patience import allow
 
 LIMIT = 30  # what waits does so for ever; this only tells a hang from an end
 children, held = [], []
@@ -39,7 +43,7 @@ def release():
 
 def connect(path):
     """A socket has its name before it listens."""
-    end = time.monotonic() + LIMIT
+    end = time.monotonic() + allow(LIMIT)
     while True:
         peer = socket.socket(socket.AF_UNIX)
         try:
@@ -128,7 +132,7 @@ class Machine:
     def message(self):
         """None: there are no more."""
         while b"\n" not in self.rest:
-            assert select.select([self.peer], [], [], LIMIT)[0], ("nothing comes", self.events)
+            assert select.select([self.peer], [], [], allow(LIMIT))[0], ("nothing comes", self.events)
             try:
                 data = self.peer.recv(65536)
             except ConnectionResetError:

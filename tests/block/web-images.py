@@ -13,6 +13,9 @@ import sys
 import tempfile
 import threading
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from patience import allow
+
 CONTENT = random.Random(7).randbytes(3 * 1024 * 1024 + 1536)
 
 
@@ -71,7 +74,7 @@ class Server(http.server.ThreadingHTTPServer):
 
 def run(*command, status=0):
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          timeout=60)
+                          timeout=allow(60))
     if done.returncode != status:
         sys.exit('%s: status %d\n%s' % (' '.join(command), done.returncode, done.stdout))
     return done.stdout

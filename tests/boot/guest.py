@@ -8,9 +8,8 @@ import subprocess
 import sys
 import time
 
-
-# How many times longer than on an idle machine things may take: what runs under a sanitizer is that slow.
-PATIENCE = float(os.environ.get("KASO_TEST_PATIENCE", "1"))
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from patience import allow
 
 
 def threads_of_process(pid):
@@ -47,7 +46,7 @@ class Deadline:
     """A limit, in seconds of patience, for what a process does."""
 
     def __init__(self, pid, seconds):
-        self.seconds = seconds * PATIENCE
+        self.seconds = allow(seconds)
         self.patience = Patience(lambda: threads_of_process(pid))
         self.end = time.monotonic() + self.seconds
 
@@ -111,7 +110,7 @@ class Guest:
                 return match
             left = deadline.left()
             if left <= 0:
-                self.fail(f"no /{pattern}/ within {deadline.seconds} s")
+                self.fail(f"no /{pattern}/ within {deadline.seconds:.0f} s")
             if not self.read_some(min(left, 1)):
                 self.fail(f"the emulator ended (status {self.process.wait()}) before /{pattern}/")
 
@@ -137,5 +136,5 @@ class Guest:
         deadline = Deadline(self.process.pid, timeout)
         while deadline.left() > 0:
             if not self.read_some(0.5):
-                return self.process.wait(timeout=60)
-        return self.fail(f"the emulator did not end within {deadline.seconds} s")
+                return self.process.wait(timeout=allow(60))
+        return self.fail(f"the emulator did not end within {deadline.seconds:.0f} s")

@@ -10,6 +10,9 @@ import sys
 import tempfile
 import time
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from patience import allow
+
 ENTERED = "KASO_TEST_LIBVIRT"
 FOLDERS = ("/var/lib/libvirt", "/var/cache/libvirt", "/run/libvirt", "/var/log/libvirt", "/etc/libvirt")
 # What an account's line has behind its name, for those that the packages' scripts would make.
@@ -49,7 +52,7 @@ def write(file, text):
 
 
 def eventually(what, condition, seconds=200):
-    end = time.monotonic() + seconds
+    end = time.monotonic() + allow(seconds)
     while not condition():
         assert time.monotonic() < end, what
         time.sleep(0.3)

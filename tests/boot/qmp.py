@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: MIT
 """A QMP connection of the boot tests."""
 import json
+import os
 import socket
+import sys
 import time
+
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from patience import allow
 
 
 class Monitor:
@@ -11,7 +16,7 @@ class Monitor:
     def __init__(self, path, timeout=120):
         self.events = []
         self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(timeout)
+        self.socket.settimeout(allow(timeout))
         for _ in range(2400):
             try:
                 self.socket.connect(path)

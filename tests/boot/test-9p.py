@@ -98,7 +98,7 @@ def replug(guest, path):
     monitor.run("device_del", id="share")
     monitor.event("DEVICE_DELETED")
     monitor.run("device_add", driver="virtio-9p-pci", id="again", fsdev="fs", mount_tag="again")
-    run(guest, f"for i in $(seq 100); do busybox mount -t 9p -o {OPTIONS} again /tmp/host && break; sleep 0.2; done; test -d /tmp/host/work/many")
+    run(guest, f"until busybox mount -t 9p -o {OPTIONS} again /tmp/host; do sleep 0.2; done; test -d /tmp/host/work/many")
 
 
 def work_in_folder(folder):

@@ -8,6 +8,9 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from patience import allow
+
 kaso = os.path.abspath(sys.argv[1])
 failures = 0
 
@@ -21,7 +24,7 @@ def expect(words, *options):
     global failures
     argv = [kaso, "-M", "virt", "-nographic", *options]
     try:
-        run = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20)
+        run = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=allow(20))
     except subprocess.TimeoutExpired:
         print(f"{' '.join(options)}: does not end")
         failures += 1

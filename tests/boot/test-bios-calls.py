@@ -15,6 +15,7 @@ import tempfile
 import time
 
 from qmp import Monitor
+from patience import allow
 
 kaso, cc, *sources = sys.argv[1:]
 TIMEOUT = 60
@@ -83,7 +84,7 @@ class Run:
             return file.read()
 
     def wait(self, pattern):
-        end = time.monotonic() + TIMEOUT
+        end = time.monotonic() + allow(TIMEOUT)
         while not re.search(pattern, self.text()):
             if time.monotonic() > end or self.process.poll() is not None:
                 sys.exit(f"no /{pattern}/ in {self.text()}")
@@ -103,7 +104,7 @@ class Run:
             self.hmp(action)
             if number < 3:
                 self.wait(rf"(?s)enabled.*(\n y .*){{{number}}}")
-        return self.process.wait(TIMEOUT)
+        return self.process.wait(allow(TIMEOUT))
 
 
 with tempfile.TemporaryDirectory() as directory:

@@ -11,6 +11,7 @@ import tempfile
 import time
 
 from qmp import Monitor
+from patience import allow
 
 kaso = sys.argv[1]
 PATIENCE = 100  # seconds, on a busy host
@@ -32,7 +33,7 @@ def run(monitor, line):
 
 
 def wait_for(monitor, pattern):
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + allow(PATIENCE)
     while time.monotonic() < end:
         screen = run(monitor, "info text")
         if re.search(pattern, screen):
@@ -72,7 +73,7 @@ def check(name, devices):
                 screen = wait_for(monitor, r"Select boot device:[\s\S]*2\. ")
                 assert re.search(r"1\. .*ata0-0", screen) and re.search(r"2\. .*ata0-1", screen), screen
                 run(monitor, "sendkey 2")
-                assert process.wait(PATIENCE) == 0x21
+                assert process.wait(allow(PATIENCE)) == 0x21
             finally:
                 process.kill()
         with open(f"{folder}/out", "rb") as file:

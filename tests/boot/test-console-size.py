@@ -45,7 +45,7 @@ os.set_inheritable(slave, True)
 with Guest(argv, pass_fds=[slave]) as guest:
     guest.expect(r"Type poweroff to end", 120)
     guest.expect(r"# ")
-    guest.command("modprobe virtio_console; sleep 1")
+    guest.command("modprobe virtio_console; until [ -c /dev/hvc0 ]; do sleep 0.2; done")
     wait_for_size(guest, "41 121")
     set_size(30, 90)
     guest.process.send_signal(28)  # as a terminal that is the controlling one does

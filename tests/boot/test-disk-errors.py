@@ -14,6 +14,7 @@ import tempfile
 import time
 
 from guest import Guest
+from patience import allow
 from qmp import Monitor
 
 MIB = 1 << 20
@@ -105,7 +106,7 @@ def unwritable(kaso, guest_dir, folder):
     argv = ["unshare", UNSHARE, "sh", "-c", MOUNT + 'mount -o remount,ro "$0" && exec "$@"', f"{folder}/full"]
     argv += [kaso, "-M", "virt", "-display", "none", "-kernel", f"{guest_dir}/kernel"]
     argv += ["-drive", f"if=virtio,format=raw,file={folder}/full/disk"]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=allow(60), check=False)
     assert done.returncode == 1 and "Read-only file system" in done.stderr, done
 
 

@@ -11,6 +11,7 @@ import tempfile
 import time
 
 from guest import Guest
+from patience import allow
 
 MIB = 1 << 20
 SIZE = 24 * MIB
@@ -18,7 +19,7 @@ SIZE = 24 * MIB
 
 class Qmp:
     def __init__(self, path):
-        end = time.monotonic() + 30
+        end = time.monotonic() + allow(30)
         self.peer = socket.socket(socket.AF_UNIX)
         while True:
             try:
@@ -27,7 +28,7 @@ class Qmp:
             except OSError:
                 assert time.monotonic() < end
                 time.sleep(0.05)
-        self.peer.settimeout(60)
+        self.peer.settimeout(allow(60))
         self.file = self.peer.makefile("r")
         self.events = []
         self.file.readline()
@@ -44,7 +45,7 @@ class Qmp:
             self.events.append(message)
 
     def wait(self, event, device):
-        end = time.monotonic() + 60
+        end = time.monotonic() + allow(60)
         while not any(e["event"] == event and e["data"].get("device") == device for e in self.events):
             assert time.monotonic() < end, (event, self.events)
             self.command("query-status")

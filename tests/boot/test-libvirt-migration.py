@@ -12,6 +12,7 @@ import time
 
 import libvirt
 from libvirt import eventually, path, write
+from patience import allow
 from ports import free_port
 
 # Absolute: who enters another view of files begins at its root.
@@ -47,7 +48,7 @@ class Host:
         return subprocess.run(["nsenter", "-t", str(self.daemon.pid), "-m", "-r", *command], check=True, capture_output=True, text=True).stdout
 
     def virsh(self, *arguments, status=0):
-        answer = subprocess.run(["virsh", "-q", "-c", self.uri, *arguments], capture_output=True, text=True, timeout=300,
+        answer = subprocess.run(["virsh", "-q", "-c", self.uri, *arguments], capture_output=True, text=True, timeout=allow(300),
                                 stdin=subprocess.DEVNULL, check=False)
         assert answer.returncode == status, (self.name, arguments, answer)
         return answer.stdout if status == 0 else answer.stderr
@@ -171,7 +172,7 @@ def main():
     finally:
         for host in hosts:
             host.daemon.terminate()
-            host.daemon.wait(60)
+            host.daemon.wait(allow(60))
     print("ok")
 
 

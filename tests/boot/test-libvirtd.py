@@ -10,6 +10,7 @@ import sys
 
 import libvirt
 from libvirt import Console, eventually, path, write
+from patience import allow
 
 # Absolute: who enters another view of files begins at its root.
 kaso, kaso_img, boot = map(os.path.abspath, sys.argv[1:])
@@ -19,7 +20,7 @@ log = path("libvirtd.log")
 
 
 def virsh(*arguments, status=0):
-    answer = subprocess.run(["virsh", "-q", "-c", "qemu:///system", *arguments], capture_output=True, text=True, timeout=120,
+    answer = subprocess.run(["virsh", "-q", "-c", "qemu:///system", *arguments], capture_output=True, text=True, timeout=allow(120),
                             stdin=subprocess.DEVNULL, check=False)
     if answer.returncode != status:
         tail = ""
@@ -237,7 +238,7 @@ def main():
         virsh("undefine", name)
     finally:
         daemon.terminate()
-        daemon.wait(60)
+        daemon.wait(allow(60))
     print("ok")
 
 

@@ -13,6 +13,7 @@ import unittest
 import zlib
 
 from qmp import Monitor
+from patience import allow
 
 ARM, PC = sys.argv[1:3]
 del sys.argv[1:]
@@ -91,7 +92,7 @@ class LoaderTest(unittest.TestCase):
 
     def refused(self, *arguments, says):
         result = subprocess.run([ARM, '-M', 'virt', '-display', 'none', '-S', '-m', '64', *arguments], capture_output=True, text=True,
-                                timeout=60)
+                                timeout=allow(60))
         self.assertEqual(result.returncode, 1)
         self.assertIn(says, result.stderr)
 
@@ -157,7 +158,7 @@ class LoaderTest(unittest.TestCase):
             for _ in range(2):
                 self.assertEqual(machine.bytes(data, 4).hex(), 'aa55aa55')
                 machine.monitor.run('cont')
-                deadline = time.monotonic() + 30
+                deadline = time.monotonic() + allow(30)
                 while machine.bytes(data, 4) != bytes(4):
                     self.assertLess(time.monotonic(), deadline)
                     time.sleep(0.05)
@@ -190,7 +191,7 @@ class LoaderTest(unittest.TestCase):
         with Machine(self.folder.name, *loaders) as machine:
             self.assertEqual(machine.bytes(RAM + 0x10000, 8), b'a kernel')
             self.assertEqual(machine.bytes(RAM + 0x20000, 4), b'disk')
-        subprocess.run([ARM, '-M', f'virt,dumpdtb={tree}', '-display', 'none', '-m', '64', *loaders], check=True, timeout=60,
+        subprocess.run([ARM, '-M', f'virt,dumpdtb={tree}', '-display', 'none', '-m', '64', *loaders], check=True, timeout=allow(60),
                        stderr=subprocess.DEVNULL)
         with open(tree, 'rb') as file:
             blob = file.read()

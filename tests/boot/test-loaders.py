@@ -19,6 +19,7 @@ import time
 
 import kernels
 from qmp import Monitor
+from patience import allow
 
 kaso, cc, source, kind = sys.argv[1:]
 TIMEOUT = 240
@@ -70,7 +71,7 @@ class Machine:
         return self.monitor.run("human-monitor-command", **{"command-line": line})
 
     def until(self, condition, what, limit=TIMEOUT):
-        end = time.monotonic() + limit
+        end = time.monotonic() + allow(limit)
         while not condition():
             assert time.monotonic() < end and self.process.poll() is None, (what, self.hmp("info text"))
             time.sleep(0.1)
@@ -90,7 +91,7 @@ class Machine:
         return [int(n) for n in header[1]] == [width, height] and len(colours) >= colours_wanted
 
     def finish(self, wanted):
-        output = self.process.communicate(timeout=TIMEOUT)[0].decode()
+        output = self.process.communicate(timeout=allow(TIMEOUT))[0].decode()
         assert (self.process.returncode, output) == (kernels.STATUS, wanted), (wanted, output, self.process.returncode)
 
 

@@ -12,6 +12,7 @@ import tempfile
 import time
 
 from guest import Guest
+from patience import allow
 from qmp import Monitor
 
 kaso_x86, kaso_arm, kaso_img, guests, minutes = sys.argv[1:6]
@@ -101,7 +102,7 @@ class Machine:
         return text
 
     def wait_for(self, pattern, start=0, limit=400):
-        end = time.monotonic() + limit
+        end = time.monotonic() + allow(limit)
         while not (match := re.search(pattern, self.text()[start:], re.M)):
             assert time.monotonic() < end, (pattern, self.text()[-2000:])
             assert self.guest.read_some(0.2), f"it has ended: {self.guest.text[-2000:]}"
@@ -116,7 +117,7 @@ class Machine:
         return self.monitor.run("query-status")["status"]
 
     def migration(self, session, *statuses):
-        end = time.monotonic() + 300
+        end = time.monotonic() + allow(300)
         while (answer := session.run("query-migrate")).get("status") not in statuses:
             assert time.monotonic() < end, answer
             self.guest.read_some(0.02)
@@ -234,7 +235,7 @@ def play(folder):
             check_row(way, machine.numbers(), start)
         if machine.x86:
             machine.guest.line("echo mem > /sys/power/state; echo awake")
-            end = time.monotonic() + 200
+            end = time.monotonic() + allow(200)
             while machine.status() != "suspended":
                 machine.runs(0.2)
                 assert time.monotonic() < end

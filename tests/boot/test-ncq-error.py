@@ -25,7 +25,7 @@ def check(guest):
     guest.expect(r"[#$] ", 300)
     for command in ("/bin/busybox --install -s /bin; export PATH=/bin; mkdir -p /tmp; mount -t proc proc /proc; mount -t sysfs sys /sys",
                     "mount -t devtmpfs dev /dev; for m in /modules/*; do insmod $m 2>/dev/null; done",
-                    "n=0; while [ $n -lt 100 ] && [ ! -b /dev/sda ]; do sleep 0.2; n=$((n+1)); done; dmesg -n 1"):
+                    "until [ -b /dev/sda ]; do sleep 0.2; done; dmesg -n 1"):
         run(guest, command)
     log = run(guest, "dmesg | grep 'ata[0-9]'")
     assert re.search(r"NCQ \(depth 32\)", log), log

@@ -10,7 +10,7 @@ import tempfile
 from guest import Guest
 
 MIB = 1 << 20
-WAIT = "n=0; while [ $n -lt 200 ] && [ ! -b /dev/nvme0n2 ]; do sleep 0.2; n=$((n+1)); done"
+WAIT = "until [ -b /dev/nvme0n2 ]; do sleep 0.2; done"
 MACHINES = {
     "virt": ["-M", "virt", "-cpu", "cortex-a57"],
     "pc": ["-M", "pc"],
@@ -52,7 +52,7 @@ def check_admin(guest):
 
     for code in (1, 2):
         assert admin(0x14, 0xffffffff, code, 0) == ["0"]
-        for _ in range(100):
+        for _ in range(1000):
             log = bytes.fromhex(admin(2, 0xffffffff, 140 << 16 | 6, 564)[1])
             if not log[0]:
                 break
@@ -61,7 +61,7 @@ def check_admin(guest):
     # The format with blocks of 512 bytes, which Linux looks at by itself, and back again.
     for number, block in ((0, 512), (3, 4096)):
         assert admin(0x80, 7, 1 << 9 | number, 0) == ["0"]
-        run(guest, "sleep 1")
+        run(guest, f"until [ $(cat /sys/block/nvme0n2/queue/logical_block_size) = {block} ]; do sleep 0.2; done")
         assert run(guest, "cat /sys/block/nvme0n2/queue/logical_block_size /sys/block/nvme0n2/size").split() == [str(block), str(16 * MIB // 512)]
         assert run(guest, "md5sum </dev/nvme0n2").split()[0] == hashlib.md5(bytes(16 * MIB)).hexdigest()
         run(guest, "head -c 1048576 /dev/urandom >/tmp/data; dd if=/tmp/data of=/dev/nvme0n2 bs=64k oflag=direct conv=fsync 2>/dev/null; "
@@ -107,7 +107,7 @@ def check_disks(guest, wanted):
 def check(guest, wanted):
     guest.expect(r"[#$] ", 300)
     for command in ("/bin/busybox --install -s /bin; export PATH=/bin; mkdir -p /tmp; mount -t proc proc /proc; mount -t sysfs sys /sys",
-                    "mount -t devtmpfs dev /dev; for m in /modules/*; do insmod $m 2>/dev/null; done; sleep 1",
+                    "mount -t devtmpfs dev /dev; for m in /modules/*; do insmod $m 2>/dev/null; done; until findfs LABEL=root; do sleep 0.2; done",
                     "mount -t ext4 -o ro $(findfs LABEL=root) /root && ln -s /root/lib /lib", "modprobe nvme; " + WAIT):
         run(guest, command)
     check_identity(guest)

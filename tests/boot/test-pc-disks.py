@@ -7,6 +7,9 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from patience import allow
+
 kaso = sys.argv[1]
 SECTOR = 512
 CONTROLLERS = {
@@ -40,6 +43,6 @@ with tempfile.TemporaryDirectory() as folder:
                               "-drive", f"file={folder}/A,format=raw,if=none,id=first",
                               "-drive", f"file={folder}/B,format=raw,if=none,id=second",
                               "-device", "ide-hd,bus=ide.0,drive=first,bootindex=1", *devices],
-                             stdin=subprocess.DEVNULL, capture_output=True, timeout=120)
+                             stdin=subprocess.DEVNULL, capture_output=True, timeout=allow(120))
         assert run.returncode == 0x21 and run.stdout == b"B", (name, run)
         print(name, flush=True)

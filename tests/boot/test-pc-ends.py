@@ -13,6 +13,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from qmp import Monitor
+from patience import allow
 
 kaso = sys.argv[1]
 TIMEOUT = 60
@@ -66,7 +67,7 @@ def command(kind, *options):
 
 
 def end(kind, status, *options, words=""):
-    run = subprocess.run(command(kind, *options), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+    run = subprocess.run(command(kind, *options), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=allow(TIMEOUT), check=False)
     assert run.returncode == status and words in run.stderr, (kind, options, run)
     return run.stderr
 
@@ -105,7 +106,7 @@ def story(kind, *options, commands=(), state=None):
     if state:
         assert monitor.run("query-status")["status"] == state, (kind, options)
         monitor.run("quit")
-    assert run.wait(TIMEOUT) == 0
+    assert run.wait(allow(TIMEOUT)) == 0
     return seen
 
 
@@ -139,7 +140,7 @@ def panic_actions():
             time.sleep(0.05)
         assert monitor.run("query-status")["status"] == state
         monitor.run("quit")
-        assert run.wait(TIMEOUT) == 0
+        assert run.wait(allow(TIMEOUT)) == 0
         run.stderr.close()
 
 
@@ -154,7 +155,7 @@ def host_ends():
             else:
                 monitor.run("quit")
             status = 0 if not distinct else 128 + number if number else 13
-            assert run.wait(TIMEOUT) == status, (number, distinct, run.returncode, run.stderr.read())
+            assert run.wait(allow(TIMEOUT)) == status, (number, distinct, run.returncode, run.stderr.read())
             run.stderr.close()
 
 
@@ -162,7 +163,7 @@ def survives(options, seconds, log=None, until=None):
     """Whatever the guest does: the emulator goes on until it is told to end."""
     run = subprocess.Popen([kaso, "-M", "pc", "-m", "32", "-display", "none", "-serial", "none", "-monitor", "none", *options],
                            stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + (allow(seconds) if until else seconds)
     while time.monotonic() < deadline and run.poll() is None:
         time.sleep(0.05)
         if until and os.path.exists(log):
@@ -172,7 +173,7 @@ def survives(options, seconds, log=None, until=None):
     else:
         assert not until, (options, until)
     run.terminate()
-    error = run.communicate(timeout=TIMEOUT)[1]
+    error = run.communicate(timeout=allow(TIMEOUT))[1]
     assert run.returncode == 0, (options, run.returncode, error[-2000:])
 
 
@@ -196,7 +197,7 @@ def bad_firmware():
     for name, content, words in (("odd", good[:100001], "no multiple of 64 KiB"), ("empty", b"", "is empty"),
                                  ("large", bytes(9 << 20), "is too large")):
         run = subprocess.run([kaso, "-M", "pc", "-display", "none", "-bios", path(name, content)], capture_output=True, text=True,
-                             timeout=TIMEOUT, stdin=subprocess.DEVNULL, check=False)
+                             timeout=allow(TIMEOUT), stdin=subprocess.DEVNULL, check=False)
         assert run.returncode == 1 and words in run.stderr, (name, run)
 
 
@@ -220,7 +221,7 @@ def bad_roms():
     codes = [path("code%d.rom" % i, with_sum(header + b"\x08" + numbers.randbytes(4093))) for i in range(4)]
     all_survive([["-nodefaults", "-device", "e1000,rombar=0,romfile=" + code] for code in codes], 3)
     run = subprocess.run([kaso, "-M", "pc", "-display", "none", "-device", "e1000,romfile=" + path("none.rom", b"")], capture_output=True,
-                         text=True, timeout=TIMEOUT, stdin=subprocess.DEVNULL, check=False)
+                         text=True, timeout=allow(TIMEOUT), stdin=subprocess.DEVNULL, check=False)
     assert run.returncode == 1 and "expansion ROM" in run.stderr, run
 
 

@@ -15,6 +15,7 @@ import time
 
 import namespace
 from guest import GuestError
+from patience import allow
 from qmp import Monitor
 
 kaso, kaso_img, boot = sys.argv[1:]
@@ -23,7 +24,6 @@ if not os.path.exists(kernel):
     print(f"no {kernel}: scripts/dev check makes it")
     sys.exit(77)
 ACCEL = os.environ.get("KASO_TEST_ACCEL", "tcg")
-SLOW = int(os.environ.get("KASO_TEST_SLOW", "1"))  # by how much limits of time are longer
 FILE = os.urandom(4 << 20)
 UUID = "5a1f25c8-8e8f-4b58-a1b1-e3c2a4f1d001"
 folder = tempfile.TemporaryDirectory()
@@ -125,12 +125,12 @@ class Network:
             return
         wait_for_text(None, "pinged")
         wait_for_text(None, hashlib.sha256(FILE).hexdigest())
-        self.taker.join(200 * SLOW)
+        self.taker.join(allow(200))
         assert self.given == FILE, len(self.given)
 
 
 def wait_for_text(run, text, timeout=280):
-    end = time.monotonic() + timeout * SLOW
+    end = time.monotonic() + allow(timeout)
     seen = ""
     while text not in seen:
         ended = run and run.poll() is not None
@@ -148,7 +148,7 @@ def boots(network):
     try:
         wait_for_text(run, "Type poweroff to end")
         network.check()
-        monitor = Monitor(path("monitor"), 30 * SLOW)
+        monitor = Monitor(path("monitor"))
         assert monitor.run("query-status")["status"] == "running"
         assert monitor.run("query-uuid")["UUID"] == UUID
         drives = {drive["device"]: drive for drive in monitor.run("query-block")}
@@ -159,7 +159,7 @@ def boots(network):
         assert ports["charserial1"].startswith("pty:/dev/pts/"), ports
         monitor.run("system_powerdown")  # nobody in this guest listens
         monitor.run("quit")
-        error = run.communicate(timeout=60 * SLOW)[1]
+        error = run.communicate(timeout=allow(60))[1]
         assert run.returncode == 0, (run.returncode, error)
         for text in error.splitlines():
             assert "kvm-pit" in text or "charserial1" in text or "features" in text, error
@@ -174,10 +174,10 @@ def misspelled():
     words = [word.replace(",scsi=off", ",csi=off") for word in line()]
     run = subprocess.Popen([*words, "-S"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
-        monitor = Monitor(path("monitor"), 30 * SLOW)
+        monitor = Monitor(path("monitor"))
         assert monitor.run("query-status")["status"] == "prelaunch"
         monitor.run("quit")
-        assert run.wait(60 * SLOW) == 0
+        assert run.wait(allow(60)) == 0
     finally:
         run.kill()
         run.communicate()
@@ -186,7 +186,7 @@ def misspelled():
 def refused():
     """What libvirt opens for it and hands over, when it has not."""
     words = ["-netdev", "tap,fd=24,id=hostnet0,vhost=on,vhostfd=25"]
-    run = subprocess.run([*line(), *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60 * SLOW)
+    run = subprocess.run([*line(), *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=allow(60))
     assert run.returncode == 1 and "fd=24 is no open descriptor" in run.stderr, run
 
 

@@ -9,7 +9,9 @@ import sys
 import tempfile
 import time
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 import kernels
+from patience import allow
 
 kaso, cc, source = sys.argv[1:]
 TIMEOUT = 120
@@ -32,7 +34,7 @@ def firmware(machine, *arguments, until="No bootable device."):
     run = subprocess.Popen([kaso, "-M", machine, "-display", "none", "-serial", "none", "-monitor", "none", "-chardev",
                             "file,id=log,path=" + log, "-device", "isa-debugcon,iobase=0x402,chardev=log", *arguments],
                            stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    end = time.monotonic() + TIMEOUT
+    end = time.monotonic() + allow(TIMEOUT)
     text = ""
     while until not in text and time.monotonic() < end and run.poll() is None:
         time.sleep(0.05)
@@ -50,7 +52,7 @@ def kernel(kind, machine, offset=0):
         file.write("content")
     run = subprocess.run([kaso, "-M", machine, "-m", "64", "-display", "none", "-serial", "none", "-monitor", "none",
                           *kernels.DEVICES, "-kernel", image, "-initrd", initrd.replace(",", ",,") if kind == "MULTIBOOT" else initrd, "-append", "some words"],
-                         stdin=subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT)
+                         stdin=subprocess.DEVNULL, capture_output=True, timeout=allow(TIMEOUT))
     line = image + " some words" if kind == "MULTIBOOT" else "some words"
     assert run.returncode == kernels.STATUS and run.stdout.decode() == line + "|content|.", (kind, machine, run)
 
@@ -61,7 +63,7 @@ def contradiction():
         file.write(struct.pack("<8I", 0x1badb002, 0x10000, -0x1badb002 - 0x10000 & 0xffffffff, 0x100000, 0x100000, 0x100020, 0x10001f,
                                0x100000))
     run = subprocess.run([kaso, "-M", "pc", "-display", "none", "-kernel", path("contradiction")], stdin=subprocess.DEVNULL,
-                         capture_output=True, timeout=TIMEOUT)
+                         capture_output=True, timeout=allow(TIMEOUT))
     assert run.returncode == 1 and b"bss_end_addr (0x10001f) is before the end of what is loaded (0x100020)" in run.stderr, run
 
 

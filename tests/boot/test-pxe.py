@@ -10,6 +10,7 @@ import tempfile
 import time
 
 from qmp import Monitor
+from patience import allow
 
 kaso, nic = sys.argv[1:]
 TIMEOUT = 60
@@ -33,7 +34,7 @@ for path in FILES + ["/usr/share/seabios/bios-256k.bin", "/usr/lib/ipxe/qemu/efi
 
 def screen(monitor, words):
     """Waits until the text screen has the words."""
-    end = time.monotonic() + TIMEOUT
+    end = time.monotonic() + allow(TIMEOUT)
     while time.monotonic() < end:
         text = monitor.run("human-monitor-command", **{"command-line": "info text"})
         if words in text:
@@ -59,7 +60,7 @@ with tempfile.TemporaryDirectory() as folder:
         monitor.run("human-monitor-command", **{"command-line": "sendkey tab"})
         screen(monitor, "> reboot.c32")
         monitor.run("human-monitor-command", **{"command-line": "sendkey ret"})
-        assert run.wait(TIMEOUT) == 0, "reboot.c32 did not run"
+        assert run.wait(allow(TIMEOUT)) == 0, "reboot.c32 did not run"
     finally:
         run.kill()
         run.wait()

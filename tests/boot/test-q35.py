@@ -12,6 +12,7 @@ import tempfile
 import time
 
 from guest import Guest
+from patience import allow
 from qmp import Monitor
 
 kaso, boot = sys.argv[1:]
@@ -40,7 +41,7 @@ def boot_sectors():
         ways.append(["-cdrom", disc])
     for way in ways:
         run = subprocess.run([kaso, "-M", "q35", "-display", "none", "-nic", "none", "-device", "isa-debug-exit,iobase=0xf4,iosize=4", *way],
-                             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=200)
+                             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=allow(200))
         assert run.returncode == 7, (way, run)
 
 

@@ -57,7 +57,7 @@ def run(guest, command, timeout=120):
 def start(guest):
     guest.expect(r"[#$] ", 300)
     for command in ("/bin/busybox --install -s /bin; export PATH=/bin; mkdir -p /tmp; mount -t proc proc /proc; mount -t sysfs sys /sys",
-                    "mount -t devtmpfs dev /dev; for m in /modules/*; do insmod $m 2>/dev/null; done; sleep 1",
+                    "mount -t devtmpfs dev /dev; for m in /modules/*; do insmod $m 2>/dev/null; done; until findfs LABEL=root; do sleep 0.2; done",
                     "mount -t ext4 -o ro $(findfs LABEL=root) /root && ln -s /root/lib /lib && mount -t tmpfs tmp /root/tmp",
                     "modprobe virtio_net; ip link set eth0 up; ip addr add 10.0.2.15/24 dev eth0"):
         run(guest, command)

@@ -10,6 +10,7 @@ import tempfile
 import time
 
 from guest import Guest
+from patience import allow
 from qmp import Monitor
 
 kaso, kaso_img, directory, kind, turns = sys.argv[1:6]
@@ -91,7 +92,7 @@ def loads(run):
 
 
 def wait_completed(run):
-    end = time.monotonic() + 300
+    end = time.monotonic() + allow(300)
     while True:
         answer = run.monitor.run("query-migrate")
         if answer.get("status") == "completed":

@@ -14,6 +14,7 @@ import time
 from collections import namedtuple
 
 from guest import Guest
+from patience import allow
 
 SINE_HZ = 997
 Card = namedtuple("Card", "devices modules driver records mixer")
@@ -134,7 +135,7 @@ class Machine:
         card = CARDS[name]
         for module in card.modules:
             self.sh("modprobe " + module)
-        end = time.monotonic() + 60
+        end = time.monotonic() + allow(60)
         while True:
             found = re.search(r"^ *(\d+) .*: (?:%s)" % card.driver, self.sh("cat /proc/asound/cards"), re.M)
             if found:
@@ -198,7 +199,7 @@ def main():
                 if CARDS[name].records:
                     good.append(machine.record(name))
             machine.guest.process.terminate()
-            machine.guest.process.wait(30)
+            machine.guest.process.wait(allow(30))
         for name in names:
             rate, samples = read_wave("%s/%s.wav" % (folder, name))
             hz = 1193182 / (1193182 // 440) if name == "speaker" else SINE_HZ

@@ -30,7 +30,7 @@ def check(guest, port):
     guest.line("root")
     guest.expect(r"[#$] $", 60)
     guest.line("stty cols 500; PS1='# '")
-    status, output = guest.command("for i in $(seq 60); do ip -4 addr show scope global | grep inet && break; sleep 1; done", 90)
+    status, output = guest.command("until ip -4 addr show scope global | grep inet; do sleep 1; done", 90)
     assert "10.0.2." in output, f"no address by DHCP: {output}"
     status, output = guest.command(f"wget -q -O /tmp/f http://10.0.2.2:{port}/f && cksum </tmp/f", 60)
     assert status == 0, f"wget failed: {output}"

@@ -9,6 +9,7 @@ import tempfile
 import time
 
 from guest import Guest
+from patience import allow
 from qmp import Monitor
 
 MIB = 1 << 20
@@ -31,7 +32,7 @@ def run(guest, command, timeout=60):
 
 
 def wait_for(guest, condition):
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + allow(30)
     while guest.command(condition)[0] != 0:
         assert time.monotonic() < deadline, f"never true: {condition}\n{guest.command('dmesg')[1][-4000:]}"
         time.sleep(0.1)

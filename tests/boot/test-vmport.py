@@ -11,6 +11,7 @@ import tempfile
 import time
 
 from qmp import Monitor
+from patience import allow
 
 kaso, cc, source = sys.argv[1:]
 MAGIC, PORT, ONES = 0x564d5868, 0x5658, 0xffffffff
@@ -33,13 +34,13 @@ class Servant:
         with socket.socket(socket.AF_UNIX) as server:
             server.bind(serial)
             server.listen()
-            server.settimeout(60)
+            server.settimeout(allow(60))
             self.process = subprocess.Popen(
                 [kaso, "-M", machine, "-m", "48", "-display", "none", "-monitor", "none", "-serial", "unix:" + serial, "-qmp",
                  f"unix:{self.qmp},server=on,wait=off", "-device", "isa-debug-exit", "-kernel", program, *options])
             self.serial = server.accept()[0]
         os.unlink(serial)
-        self.serial.settimeout(60)
+        self.serial.settimeout(allow(60))
         assert self.serial.recv(1) == b"!"
         self.monitor = Monitor(self.qmp)
 
@@ -57,7 +58,7 @@ class Servant:
     def end(self):
         self.monitor.socket.close()
         self.serial.sendall(b"q")
-        assert self.process.wait(60) == 0x21
+        assert self.process.wait(allow(60)) == 0x21
 
     def send(self, *events):
         self.monitor.run("input-send-event", events=list(events))

@@ -15,6 +15,9 @@ import tempfile
 import time
 import unittest
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from patience import allow
+
 FOLDER = os.path.abspath(sys.argv.pop(1))
 KASO = os.path.join(FOLDER, 'kaso-system-aarch64')
 PC = os.path.join(FOLDER, 'kaso-system-x86_64')
@@ -522,7 +525,7 @@ class CommandLine(unittest.TestCase):
                 process.stdout.read(1)
                 with open(f'/proc/{process.pid}/smaps_rollup', encoding='ascii') as file:
                     sizes = dict(re.findall(r'^(\w+): +(\d+) kB', file.read(), re.M))
-                process.communicate('quit\n', timeout=20)
+                process.communicate('quit\n', timeout=allow(20))
             self.assertGreaterEqual(int(sizes['Rss']), 64 << 10)
             if huge:
                 self.assertGreaterEqual(int(sizes['AnonHugePages']), 32 << 10)
@@ -591,7 +594,7 @@ class CommandLine(unittest.TestCase):
             process = subprocess.Popen([KASO, *VIRT, '-kernel', loop], stderr=subprocess.PIPE, text=True)
             wait_for_handler(process, number)
             process.send_signal(number)
-            _, text = process.communicate(timeout=60)
+            _, text = process.communicate(timeout=allow(60))
             self.assertEqual(process.returncode, 0)
             self.assertRegex(text, rf'^kaso: ended by a signal: terminating on signal {int(number)} from pid {os.getpid()} \(.+\)\n$')
         result = run(*VIRT, '-kernel', loop, '-monitor', 'stdio', stdin='info status\nquit\n')
@@ -607,7 +610,7 @@ class CommandLine(unittest.TestCase):
             master, slave = os.openpty()
             with subprocess.Popen([KASO, *VIRT, '-kernel', self.file('k', content), *options], stdin=subprocess.DEVNULL,
                                   stderr=slave) as process:
-                self.assertEqual(process.wait(timeout=20), 0)
+                self.assertEqual(process.wait(timeout=allow(20)), 0)
             os.close(slave)
             text = b''
             with contextlib.suppress(OSError):  # EIO after the last line
@@ -641,7 +644,7 @@ class CommandLine(unittest.TestCase):
                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
             process.stdout.read(1)
             process.send_signal(signal.SIGTERM)
-            return process.wait(timeout=20)
+            return process.wait(timeout=allow(20))
 
     def test_console_match(self):
         talk = self.file('talk', serial_program('booting\r\n\x1b[1;32mOK\x1b[0m done\nlogin: ', LOOP))
@@ -665,7 +668,7 @@ class CommandLine(unittest.TestCase):
             process.stdin.write('{"execute": "quit"}')
             process.stdin.close()
             process.stdout.read()
-            self.assertEqual(process.wait(timeout=60), 0)
+            self.assertEqual(process.wait(timeout=allow(60)), 0)
 
     def test_silence(self):
         loop, talk = self.file('loop', LOOP), self.file('talk', serial_program('x', LOOP))
@@ -678,7 +681,7 @@ class CommandLine(unittest.TestCase):
                 else:
                     time.sleep(3.5 if kernel == talk else 1.5)
                 process.terminate()
-                _, text = process.communicate(timeout=60)
+                _, text = process.communicate(timeout=allow(60))
                 self.assertNotIn('console=', text)
 
     def test_cut_off_kernel(self):
@@ -735,7 +738,7 @@ class CommandLine(unittest.TestCase):
                 break
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
+        process.communicate(timeout=allow(60))
         self.assertNotEqual(process.returncode, 0)
 
     def test_signal_while_made(self):
@@ -756,7 +759,7 @@ class CommandLine(unittest.TestCase):
                     self.addCleanup(process.kill)
                     self.await_sleep(process)
                     process.send_signal(number)
-                    text = process.communicate(timeout=60)[1].decode()
+                    text = process.communicate(timeout=allow(60))[1].decode()
                     self.assertEqual(process.returncode, 128 + number if more else 0, text)
                     self.assertIn(f'ended by a signal before the machine ran: terminating on signal {int(number)} from pid', text)
 
@@ -787,7 +790,7 @@ class CommandLine(unittest.TestCase):
         self.assertIn('belongs to a running process', result.stderr)
         self.assertTrue(os.path.exists(path))
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=60)
+        process.communicate(timeout=allow(60))
         self.assertEqual(process.returncode, 0)
         self.assertFalse(os.path.exists(path))
 
@@ -810,7 +813,7 @@ class CommandLine(unittest.TestCase):
             process.stdin.write(keys)
             process.stdin.flush()
             time.sleep(0.5)
-        out, text = process.communicate(timeout=60)
+        out, text = process.communicate(timeout=allow(60))
         self.assertEqual(process.returncode, 0, text)
         self.assertIn(b'VM status: running', out)
         self.assertEqual(text, b'')
@@ -857,7 +860,7 @@ class CommandLine(unittest.TestCase):
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(monitor)
             client.sendall(b'quit\n')
-            client.settimeout(60)
+            client.settimeout(allow(60))
             while client.recv(4096):
                 pass
         for _ in range(600):
@@ -876,7 +879,7 @@ class CommandLine(unittest.TestCase):
 
     def test_perfmap(self):
         process = subprocess.Popen([KASO, '-M', 'virt', '-display', 'none', '-perfmap', '-kernel', self.file('off', POWER_OFF)])
-        self.assertEqual(process.wait(20), 0)
+        self.assertEqual(process.wait(allow(20)), 0)
         path = f'/tmp/perf-{process.pid}.map'
         with open(path) as lines:
             names = [line.split()[2] for line in lines]

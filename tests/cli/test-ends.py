@@ -14,6 +14,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "block"))
 import waiting
+from patience import allow
 from waiting import LIMIT, connect, fill, full, held, listen, nbd_client, nbd_request, start
 
 KASO, IMG, NBD = map(os.path.abspath, sys.argv[1:4])
@@ -74,7 +75,7 @@ class Machine(waiting.Machine):
             self.guest("outb 0xcf9 2", "outb 0xcf9 6")
         else:
             self.process.send_signal(how)
-        return self.process.wait(LIMIT)
+        return self.process.wait(allow(LIMIT))
 
 
 def Server():
@@ -586,7 +587,7 @@ def try_end(wait, how):
     if SHOW:
         print(wait.__name__, how, status, f"{took:.2f}", *names, flush=True)
     assert status == 0 and "SHUTDOWN" in names, (wait.__name__, how, status, names)
-    assert took < PROMPT.get(wait, LIMIT), (wait.__name__, how, took)
+    assert took < allow(PROMPT.get(wait, LIMIT)), (wait.__name__, how, took)
     if wait in JOBS:
         assert names.index("SHUTDOWN") < names.index("BLOCK_JOB_CANCELLED"), names
 
@@ -626,7 +627,7 @@ def second_signal():
         told = machine.process.stderr.readline()
         assert b"another signal ends it" in told, told
         machine.process.send_signal(signal.SIGTERM)
-        assert machine.process.wait(LIMIT) == -signal.SIGTERM, machine.process.returncode
+        assert machine.process.wait(allow(LIMIT)) == -signal.SIGTERM, machine.process.returncode
     finally:
         ctypes.CDLL(None).umount2(b"gone", 2)
 

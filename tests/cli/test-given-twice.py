@@ -8,6 +8,9 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from patience import allow
+
 PC = os.path.join(os.path.abspath(sys.argv[1]), 'kaso-system-x86_64')
 
 # options, a line for the monitor, what it answers
@@ -93,7 +96,7 @@ REFUSED = [
 def run(options, line):
     with tempfile.TemporaryDirectory() as folder:
         return subprocess.run([PC, '-M', 'pc', '-display', 'none', '-nodefaults', '-S', '-monitor', 'stdio', *options.split()], cwd=folder,
-                              input=f'{line}\nquit\n', capture_output=True, text=True, timeout=120, check=False)
+                              input=f'{line}\nquit\n', capture_output=True, text=True, timeout=allow(120), check=False)
 
 
 for options, line, wanted in CASES:

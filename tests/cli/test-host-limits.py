@@ -11,6 +11,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "boot"))
 from qmp import Monitor  # noqa: E402
+from patience import allow
 
 FOLDER, SHIM = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 HMP = ("info block", "dump-guest-memory @/core", "savevm a", "screendump @/a.ppm", "pmemsave 0 4096 @/m", "wavcapture @/a.wav snd", "sum 0 100",
@@ -82,7 +83,7 @@ def try_all(monitor, process, folder):
 def finish(monitor, process):
     assert ask(monitor, "query-status", {})["return"]["status"] in ("running", "postmigrate", "paused", "finish-migrate")
     monitor.send("quit", {})
-    assert process.wait(60) == 0, process.stdout.read()
+    assert process.wait(allow(60)) == 0, process.stdout.read()
 
 
 def threads(folder):
@@ -119,7 +120,7 @@ def at_start(folder):
     flag = os.path.join(folder, "none")
     open(flag, "w").close()
     with start(folder, env={**os.environ, "LD_PRELOAD": SHIM, "KASO_TEST_NO_THREADS": flag}) as process:
-        out = process.communicate(timeout=60)[0].decode()
+        out = process.communicate(timeout=allow(60))[0].decode()
         assert process.returncode == 1 and "thread" in out, (process.returncode, out)
 
 

@@ -10,6 +10,9 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from patience import allow
+
 FOLDER = os.path.abspath(sys.argv[1])
 PROGRAMS = {'virt': 'kaso-system-aarch64', 'pc': 'kaso-system-x86_64', 'q35': 'kaso-system-x86_64', 'none': 'kaso-system-x86_64'}
 ADDRESS_SPACE = 4 << 30
@@ -60,7 +63,7 @@ def run(machine, options):
     kind = machine if machine in PROGRAMS else machine.split('-')[0]
     program = PROGRAMS.get(kind, PROGRAMS['pc'])
     return subprocess.run([os.path.join(FOLDER, program), '-M', machine, '-display', 'none', '-nodefaults', '-S', '-monitor', 'stdio', *options.split()],
-                          input='quit\n', capture_output=True, text=True, timeout=120, preexec_fn=limit, check=False)
+                          input='quit\n', capture_output=True, text=True, timeout=allow(120), preexec_fn=limit, check=False)
 
 
 with tempfile.TemporaryDirectory() as folder:

@@ -11,6 +11,9 @@ import tempfile
 import unittest
 import zlib
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from patience import allow
+
 BUILD = os.path.abspath(sys.argv[1])
 ENV = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY")}
 GUIDS = {"efi": "c12a7328-f81f-11d2-ba4b-00a0c93ec93b", "bios": "21686148-6449-6e6f-744e-656564454649",
@@ -72,7 +75,7 @@ class OneArgument(unittest.TestCase):
 
     def command(self, *arguments, program="kaso"):
         result = subprocess.run([os.path.join(BUILD, program), "-print-command", *arguments], env=ENV, text=True,
-                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=allow(60))
         self.assertEqual(result.returncode, 0, result.stderr)
         return result.stdout.strip()
 
@@ -155,7 +158,7 @@ class OneArgument(unittest.TestCase):
         self.assertNotIn("-cpu", self.command("-accel", "tcg", disk))
         for path, wanted in ((disk, "; with KVM" if kvm else "; translated: /dev/kvm"), (arm, "; translated: its processor")):
             result = subprocess.run([os.path.join(BUILD, "kaso"), path, "-S", "-display", "none", "-monitor", "stdio", "-m", "64"],
-                                    env=ENV, text=True, input="quit\n", stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+                                    env=ENV, text=True, input="quit\n", stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=allow(60))
             self.assertIn(wanted, result.stderr.split("\n")[0])
 
     def test_errors(self):
@@ -176,7 +179,7 @@ class OneArgument(unittest.TestCase):
         process = subprocess.Popen([os.path.join(BUILD, "kaso"), self.file(mbr()), "-S", "-accel", "tcg,interp=on",
                                     "-display", "none", "-monitor", "stdio", "-m", "64"], env=ENV, text=True,
                                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        out, err = process.communicate("info block\nquit\n", timeout=60)
+        out, err = process.communicate("info block\nquit\n", timeout=allow(60))
         self.assertEqual(process.returncode, 0, err)
         self.assertIn("virtio0", out)
         self.assertRegex(err, "is a disk that boots by BIOS\nkaso: kaso-system-x86_64 -S ")
@@ -191,7 +194,7 @@ class OneArgument(unittest.TestCase):
             for _ in range(40):
                 content[rnd.choice((rnd.randrange(2048), rnd.randrange(2048 * 512, 2048 * 512 + 4096)))] = rnd.randrange(256)
             subprocess.run([os.path.join(BUILD, "kaso"), "-print-command", self.file(bytes(content))], env=ENV,
-                           stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=30)
+                           stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=allow(30))
 
 
 if __name__ == "__main__":

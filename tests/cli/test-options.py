@@ -13,6 +13,9 @@ import sys
 import tempfile
 import unittest
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from patience import allow
+
 FOLDER = os.path.abspath(sys.argv.pop(1))
 THOROUGH = '--thorough' in sys.argv
 sys.argv = [text for text in sys.argv if text != '--thorough']
@@ -37,7 +40,7 @@ def run(arguments):
     """The failure of a run as text, or None."""
     with tempfile.TemporaryDirectory() as folder:
         try:
-            result = subprocess.run([KASO, *arguments], input='quit\n\1x', capture_output=True, text=True, timeout=60, cwd=folder,
+            result = subprocess.run([KASO, *arguments], input='quit\n\1x', capture_output=True, text=True, timeout=allow(60), cwd=folder,
                                     env=ENVIRONMENT, errors='replace')
         except subprocess.TimeoutExpired:
             return f'{arguments}: does not end'
@@ -49,7 +52,7 @@ def run(arguments):
 
 
 def ask(*arguments):
-    return subprocess.run([KASO, *arguments], capture_output=True, text=True, timeout=60, check=True).stdout
+    return subprocess.run([KASO, *arguments], capture_output=True, text=True, timeout=allow(60), check=True).stdout
 
 
 def names(option):
@@ -160,7 +163,7 @@ class Options(unittest.TestCase):
         self.assertGreater(len(listed), 300)
         self.assertEqual(listed & set(devices()), set())
         for name in ['vhost-scsi', 'igb', 'usb-ccid', 'cortex-a9-arm-cpu']:
-            result = subprocess.run([KASO, *VIRT, '-device', name], capture_output=True, text=True, timeout=60, check=False)
+            result = subprocess.run([KASO, *VIRT, '-device', name], capture_output=True, text=True, timeout=allow(60), check=False)
             self.assertIn(f"not yet: device '{name}' is not built", result.stderr)
             self.assertNotIn('did you mean', result.stderr)
 

@@ -7,6 +7,9 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from patience import allow
+
 FOLDER = os.path.abspath(sys.argv[1])
 # Eight bytes of RDRAND and eight of RDSEED to port 0xe9, then the end by isa-debug-exit.
 PROGRAM = bytes.fromhex('ba e9 00  b9 08 00  66 0f c7 f0  ee  e2 f9  b9 08 00  66 0f c7 f8  ee  e2 f9  ba 01 05  ee  f4')
@@ -14,7 +17,7 @@ PROGRAM = bytes.fromhex('ba e9 00  b9 08 00  66 0f c7 f0  ee  e2 f9  b9 08 00  6
 
 def run(target, *arguments):
     return subprocess.run([os.path.join(FOLDER, f'kaso-system-{target}'), '-display', 'none', '-nodefaults', *arguments],
-                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=allow(60), check=False)
 
 
 def content(path):

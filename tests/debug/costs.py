@@ -14,6 +14,7 @@ import tempfile
 import time
 
 from machine import Kaso, build_modes, target
+from patience import allow
 
 
 def symbols(elf):
@@ -26,7 +27,7 @@ def code(program, image, at, lines, log):
     script = '\n'.join(['wait-for -s -t 60 on mode long', *lines, 'wait-for -t 60 on time +100ms', 'quit\n'])
     subprocess.run([*shutil.which('setarch').split(), '-R', target(program, 'x86_64'), '-M', 'pc', '-nodefaults', '-display', 'none',
                     '-drive', f'file={image},format=raw,if=floppy', '-boot', 'a', '-S', '-monitor', 'stdio', '-d', 'out_asm', '-D', log,
-                    '-dfilter', f'{at["loop"]:#x}+0x40'], input=script, check=True, capture_output=True, text=True, timeout=120)
+                    '-dfilter', f'{at["loop"]:#x}+0x40'], input=script, check=True, capture_output=True, text=True, timeout=allow(120))
     with open(log) as file:
         text = file.read()
     units = set()

@@ -12,6 +12,8 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'monitor'))
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from patience import allow
 from schema import Types  # pylint: disable=wrong-import-position
 
 
@@ -61,7 +63,7 @@ class Kaso:
         self.monitor = self.programs = self.answers = self.types = None
 
     def wait_for(self, path):
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + allow(20)
         while not os.path.exists(path):
             if self.process.poll() is not None:
                 raise AssertionError(self.process.stdout.read().decode())
@@ -70,10 +72,10 @@ class Kaso:
 
     def connect(self, path, timeout):
         """Connects to a socket, which may have a name before anybody listens."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + allow(timeout)
         while True:
             peer = socket.socket(socket.AF_UNIX)
-            peer.settimeout(timeout)
+            peer.settimeout(allow(timeout))
             try:
                 peer.connect(path)
                 return peer
@@ -165,7 +167,7 @@ class Gdb:
 
     def until_prompt(self, timeout):
         """What gdb wrote up to its next prompt."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + allow(timeout)
         os.set_blocking(self.process.stdout.fileno(), False)
         text = b''
         while not text.endswith(b'(gdb) '):

@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: MIT
 """A client of gdb's remote serial protocol that speaks in raw packets, for tests."""
+import os
 import re
 import socket
+import sys
 import time
+
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from patience import allow
 
 
 class Remote:
     """A connection to a gdb stub. send() and receive() are for packets; raw() for bytes."""
 
     def __init__(self, address, timeout=20):
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + allow(timeout)
         while True:
             try:
                 if isinstance(address, str):
@@ -22,7 +27,7 @@ class Remote:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.05)
-        self.socket.settimeout(timeout)
+        self.socket.settimeout(allow(timeout))
         self.buffer = b''
         self.ack = True
 

@@ -9,6 +9,7 @@ import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "boot"))
 from qmp import Monitor  # pylint: disable=wrong-import-position
+from patience import allow
 
 kaso = sys.argv[1]
 folder = tempfile.TemporaryDirectory()
@@ -54,7 +55,7 @@ def dump(arguments, name, **more):
             result = monitor.run("query-dump")
             assert result["status"] == "completed" and result["completed"] == result["total"], result
             monitor.run("quit")
-            assert run.wait(60) == 0
+            assert run.wait(allow(60)) == 0
         finally:
             run.kill()
             os.unlink(socket) if os.path.exists(socket) else None

@@ -12,6 +12,7 @@ import sys
 import tempfile
 
 from machine import Kaso, build_modes, target
+from patience import allow
 
 
 def symbols(elf):
@@ -268,7 +269,7 @@ def check_end(program):
     """A script that waits in vain ends Kaso with the status that it chose."""
     script = 'wait-for -t 60 on port 0x70\nwait-for -t 1 -x 7 on console /never said/\n'
     run = subprocess.run([target(program, 'x86_64'), '-M', 'pc', '-nodefaults', '-display', 'none', '-S', '-monitor',
-                          'stdio'], input=script, capture_output=True, text=True, timeout=100)
+                          'stdio'], input=script, capture_output=True, text=True, timeout=allow(100))
     assert run.returncode == 7 and 'Reached: port' in run.stdout and 'Timed out' in run.stdout, run
 
 

@@ -10,6 +10,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "boot"))
 from guests import FILES  # pylint: disable=wrong-import-position
 from qmp import Monitor  # pylint: disable=wrong-import-position
+from patience import allow
 
 kaso = sys.argv[1]
 folder = tempfile.TemporaryDirectory()
@@ -38,7 +39,7 @@ def explain(arguments, wanted, cpu=None, seconds=15, more=lambda answer: True):
                            "-qmp", f"unix:{socket},server=on,wait=off"]) as process:
         try:
             monitor = Monitor(socket)
-            deadline = time.monotonic() + seconds
+            deadline = time.monotonic() + allow(seconds)
             while True:
                 answer = monitor.run("x-explain")
                 if all(w in answer["text"] for w in wanted) and (cpu is None or answer["cpus"][0]["activity"] == cpu) and more(answer):

@@ -13,6 +13,7 @@ import tempfile
 import time
 
 from machine import Kaso, need, target
+from patience import allow
 
 UBOOT = '/usr/lib/u-boot/qemu_arm64'
 EDK2 = '/usr/share/qemu-efi-aarch64/QEMU_EFI.fd'
@@ -26,7 +27,7 @@ def functions_of(code):
 
 def until(kaso, line, pattern):
     """Asks again until the answer is that."""
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + allow(90)
     while True:
         text = kaso.hmp(line)
         if re.search(pattern, text):
@@ -61,7 +62,7 @@ def check_uboot(program, objcopy, folder):
 def check_edk2(program, objcopy, folder):
     """A module's .debug file is found in a folder by the path that its image has; one of another build is not taken."""
     with Kaso(target(program, 'aarch64'), '-M', 'virt', '-m', '256', '-bios', EDK2, '-net', 'none', '-serial', 'null', paused=False) as kaso:
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + allow(90)
         while True:
             answer = kaso.qmp('x-query-uefi')
             images = {i['name']: i for i in answer['return']['images']} if 'return' in answer else {}

@@ -11,6 +11,7 @@ import tempfile
 import time
 
 from machine import Gdb, Kaso, need, target
+from patience import allow
 
 BOARDS = {
     'virt': ('aarch64', ['-M', 'virt', '-cpu', 'max'], 'console=ttyAMA0', 'svc'),
@@ -89,7 +90,7 @@ def interrupt_user_space(gdb, kaso, path, exception):
     """A shell that loops by itself: Ctrl-C finds a CPU in it."""
     serial = kaso.connect(path, 60)
     serial.setblocking(False)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + allow(120)
     seen = b''
     while b'# ' not in seen:
         # The guest runs between two stops.

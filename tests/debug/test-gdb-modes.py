@@ -8,6 +8,7 @@ import sys
 import tempfile
 
 from machine import Gdb, Kaso, build_modes, need, target
+from patience import allow
 
 
 def follow(gdb):
@@ -85,7 +86,7 @@ def attach_again(kaso, program, elf):
         gdb.call('monitor system_reset')
         gdb.expect('continue', r'Breakpoint 2, .*in real \(\)')
         gdb.expect('kill', 'killed')
-    kaso.process.wait(10)
+    kaso.process.wait(allow(10))
 
 
 def main():

@@ -13,6 +13,7 @@ import tempfile
 import time
 
 from machine import Kaso, target
+from patience import allow
 from rsp import Remote
 
 # What QEMU 11.1 answers, too.
@@ -158,7 +159,7 @@ def check(kaso_program, name, options):
         assert remote.call('D') == 'OK'
         assert 'running' in kaso.hmp('info status')
         remote.send('k')
-        kaso.process.wait(10)
+        kaso.process.wait(allow(10))
         assert kaso.process.returncode == 0, kaso.process.returncode
     print(name, 'ok')
 

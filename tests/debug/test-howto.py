@@ -16,6 +16,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "boot"))
 from guests import FILES  # pylint: disable=wrong-import-position
 from qmp import Monitor  # pylint: disable=wrong-import-position
+from patience import allow
 
 PATIENCE = 120
 FIRMWARE = {"u-boot.bin": "/usr/lib/u-boot/qemu_arm64/u-boot.bin", "edk2.fd": "/usr/share/qemu-efi-aarch64/QEMU_EFI.fd"}
@@ -38,7 +39,7 @@ class Session:
 
     def ask(self, command, wanted):
         """Until the answer has all that is wanted."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + allow(PATIENCE)
         while True:
             answer = self.monitor.run("human-monitor-command", **{"command-line": command})
             missing = [w for w in wanted if w not in answer]

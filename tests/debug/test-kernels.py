@@ -11,6 +11,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "boot"))
 from guest import Guest  # pylint: disable=wrong-import-position
+from patience import allow
 from qmp import Monitor  # pylint: disable=wrong-import-position
 
 kaso, kernels, arch = sys.argv[1:]
@@ -30,7 +31,7 @@ def check(version, folder):
     with Guest([kaso, *machine, "-m", "512", "-kernel", os.path.join(kernels, version), "-append", "console=null panic=0", "-display", "none",
                 "-serial", "null", "-monitor", "none", "-net", "none", "-qmp", f"unix:{socket},server=on,wait=off"]):
         monitor = Monitor(socket)
-        deadline = time.monotonic() + 150
+        deadline = time.monotonic() + allow(150)
         text = ""
         while "Unable to mount root fs" not in text:
             assert time.monotonic() < deadline, (version, text[-1000:])

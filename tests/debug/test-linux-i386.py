@@ -8,6 +8,7 @@ import os
 import sys
 
 from machine import Kaso, target
+from patience import allow
 
 kaso, boot = sys.argv[1:]
 kernel = os.path.join(boot, "linux")
@@ -22,7 +23,7 @@ def check(program):
         machine.hmp("c")
         text = ""
         while "Breakpoint 1" not in text:
-            machine.monitor.settimeout(200)
+            machine.monitor.settimeout(allow(200))
             text += machine.told()
         assert "panic" in text, text
         symbols = machine.qmp("x-query-symbols")["return"]

@@ -18,6 +18,7 @@ import xml.etree.ElementTree
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "boot"))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "monitor"))
 from guest import Guest  # pylint: disable=wrong-import-position
+from patience import allow
 from qmp import Monitor  # pylint: disable=wrong-import-position
 from schema import Types  # pylint: disable=wrong-import-position
 
@@ -88,7 +89,7 @@ def check_module_break(guest, monitor):
     """A name of a module that is not loaded yet: its first call, from the module's own initialization, is not missed."""
     assert "not known yet" in hmp(monitor, "break vlan_init_net")
     guest.line("modprobe 8021q; echo load''ed")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + allow(60)
     # For a moment it also stands when names are looked for.
     while "hits 1" not in hmp(monitor, "info breakpoints") or monitor.run("query-status")["running"]:
         assert time.monotonic() < deadline, guest.text[-500:]
@@ -108,7 +109,7 @@ def check_processes(guest, monitor):
     guest.command(f"for p in {loops[0]} {loops[1]}; do while [ $(cut -d' ' -f14 /proc/$p/stat) -lt 20 ]; do sleep 1; done; done")
 
     def wait_for(found):
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + allow(60)
         while not found():
             assert time.monotonic() < deadline, (monitor.run("x-query-tasks"), hmp(monitor, "info breakpoints"))
             time.sleep(0.02)
@@ -259,7 +260,7 @@ def read_without_console():
                    "-qmp", f"unix:{socket},server=on,wait=off"]
     with Guest(argv):
         monitor = Monitor(socket)
-        deadline = time.monotonic() + 100
+        deadline = time.monotonic() + allow(100)
         text = ""
         while "Kernel panic" not in text:
             assert time.monotonic() < deadline, text[-1000:]
@@ -277,7 +278,7 @@ def read_without_console():
             if len(places) > 1:
                 break
             monitor.run("system_reset")
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + allow(60)
             while len(places) == 1 and time.monotonic() < deadline:
                 places.update(s["address"] for s in monitor.run("x-symbols-find", what="start_kernel"))
                 time.sleep(0.3)

@@ -10,6 +10,7 @@ import sys
 import tempfile
 
 from machine import Kaso, build_modes, need, target
+from patience import allow
 
 
 def run(lldb, kaso, *commands):
@@ -17,7 +18,7 @@ def run(lldb, kaso, *commands):
     for command in commands:
         arguments += ['-o', command]
     result = subprocess.run(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                            timeout=100, text=True)
+                            timeout=allow(100), text=True)
     return result.stdout
 
 

@@ -13,6 +13,7 @@ import threading
 import time
 
 from machine import need, target
+from patience import allow
 
 
 def read_slowly(fifo, sizes):
@@ -30,7 +31,7 @@ def run(kaso, elf, *options, typed=b''):
     reader = threading.Thread(target=read_slowly, args=(fifo, sizes))
     reader.start()
     done = subprocess.run([target(kaso, 'aarch64'), '-M', 'virt', '-cpu', 'cortex-a57', '-m', '64', '-display', 'none', '-nodefaults',
-                           '-action', 'silence=off', '-kernel', elf, *options], input=typed, capture_output=True, timeout=100, check=False)
+                           '-action', 'silence=off', '-kernel', elf, *options], input=typed, capture_output=True, timeout=allow(100), check=False)
     os.close(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))  # one who still waits for a writer ends
     reader.join()
     os.close(kept)
@@ -69,7 +70,7 @@ def main():
                                (['-semihosting-config', 'chardev=none'], "'none'"), (['-semihosting-config', 'nonsense=1'], 'nonsense')):
             status, out, error = run(kaso, elf, *options)
             assert status == 1 and words in error, (options, status, error)
-        done = subprocess.run([target(kaso, 'x86_64'), '-M', 'pc', '-semihosting', '-display', 'none'], capture_output=True, timeout=100,
+        done = subprocess.run([target(kaso, 'x86_64'), '-M', 'pc', '-semihosting', '-display', 'none'], capture_output=True, timeout=allow(100),
                               stdin=subprocess.DEVNULL, check=False)
         assert done.returncode == 1 and b'Arm' in done.stderr, done
 

@@ -8,6 +8,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "boot"))
 from guest import Guest  # pylint: disable=wrong-import-position
+from patience import allow
 from qmp import Monitor  # pylint: disable=wrong-import-position
 
 FIRMWARE = "/usr/share/qemu-efi-aarch64/QEMU_EFI.fd"
@@ -23,7 +24,7 @@ with tempfile.TemporaryDirectory() as folder:
         monitor = Monitor(socket)
         assert "no EFI system table" in monitor.failure("x-query-uefi")["desc"]
         monitor.run("cont")
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + allow(90)
         names, info = {}, {"vendor": ""}
         while not {"DxeCore", "ArmGicDxe", "BdsDxe"} <= set(names) or info["vendor"] != "EDK II":
             assert time.monotonic() < deadline, (info["vendor"], list(names))
@@ -55,7 +56,7 @@ if os.path.exists(RELEASE):
         with Guest([kaso, "-M", "pc", "-m", "256", "-bios", RELEASE, "-display", "none", "-serial", "null", "-monitor", "none", "-net", "none",
                     "-qmp", f"unix:{socket},server=on,wait=off"]):
             monitor = Monitor(socket)
-            deadline = time.monotonic() + 90
+            deadline = time.monotonic() + allow(90)
             names, info = set(), {"images": []}
             while not {"DxeCore", "PcdDxe", "BdsDxe", "Shell"} <= names:
                 assert time.monotonic() < deadline, names

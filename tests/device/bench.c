@@ -4,6 +4,7 @@
 #include <stdarg.h>
 
 #include "base/bits.h"
+#include "tests/patience.h"
 
 /* Machine and bench. */
 
@@ -392,7 +393,7 @@ bool driver_queue_resetting(Driver *driver, unsigned queue)
 /* A reset may have to wait for requests in flight. */
 static void reset(Driver *driver)
 {
-    int64_t deadline = g_get_monotonic_time() + 20 * G_USEC_PER_SEC;
+    int64_t deadline = patience_end(20);
 
     driver_set_status(driver, 0);
     while (driver_status(driver)) {
@@ -477,7 +478,7 @@ bool driver_used_any(Driver *driver, unsigned queue)
 
 uint32_t driver_wait(Driver *driver, unsigned queue)
 {
-    int64_t deadline = g_get_monotonic_time() + 20 * G_USEC_PER_SEC;
+    int64_t deadline = patience_end(20);
     uint8_t *used = bench_ram(driver->bench, driver_used(driver, queue));
 
     while (!driver_used_any(driver, queue)) {

@@ -3,6 +3,7 @@
 
 #include "base/bits.h"
 #include "tests/device/image.h"
+#include "tests/patience.h"
 
 static void set_irq(void *opaque, int number, int level)
 {
@@ -112,7 +113,7 @@ void ide_out_control(IdeBench *b, uint8_t value)
 
 uint8_t ide_wait(IdeBench *b)
 {
-    int64_t end = g_get_monotonic_time() + 20 * G_USEC_PER_SEC;
+    int64_t end = patience_end(20);
 
     while (ide_alternate(b) & 0x80) {
         g_assert_cmpint(g_get_monotonic_time(), <, end);

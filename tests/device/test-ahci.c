@@ -6,6 +6,7 @@
 #include "machine/saved-state.h"
 #include "tests/device/bench.h"
 #include "tests/device/image.h"
+#include "tests/patience.h"
 
 enum {
     BASE = BENCH_MEMORY_WINDOW,
@@ -154,7 +155,7 @@ static void prepare(Ahci *a, unsigned slot, uint32_t flags, uint8_t command, uin
 
 static void wait_for(Ahci *a, unsigned offset, uint32_t clear)
 {
-    int64_t end = g_get_monotonic_time() + 20 * G_USEC_PER_SEC;
+    int64_t end = patience_end(20);
 
     while (get(a, offset) & clear) {
         g_assert_cmpint(g_get_monotonic_time(), <, end);

@@ -6,6 +6,7 @@
 #include "hw/isa/isa.h"
 #include "tests/device/pc-rig.h"
 #include "tests/device/image.h"
+#include "tests/patience.h"
 
 enum { BASE = 0x3f0, DOR = 2, MSR = 4, FIFO = 5, DIRECTION = 7, IRQ = 6, MEMORY = 0x10000 };
 
@@ -113,7 +114,7 @@ static void command(Bench *b, const uint8_t *bytes, unsigned count)
 
 static void wait_irq(Bench *b)
 {
-    int64_t end = g_get_monotonic_time() + 20 * G_USEC_PER_SEC;
+    int64_t end = patience_end(20);
 
     while (!b->rig.levels[IRQ]) {
         g_assert_cmpint(g_get_monotonic_time(), <, end);

@@ -8,6 +8,7 @@
 #include "machine/saved-state.h"
 #include "tests/device/bench.h"
 #include "tests/device/image.h"
+#include "tests/patience.h"
 
 enum {
     BASE = BENCH_MEMORY_WINDOW,
@@ -147,7 +148,7 @@ static bool completed(Rig *r, unsigned queue)
 static unsigned take(Rig *r, unsigned queue)
 {
     Queue *q = &r->queues[queue];
-    int64_t end = g_get_monotonic_time() + 30 * G_USEC_PER_SEC;
+    int64_t end = patience_end(30);
     const uint8_t *entry = ram(r, q->cq + q->head * 16);
     unsigned status;
 
@@ -499,7 +500,7 @@ static void test_full_queue(void)
 
 static void wait_status(Rig *r, uint32_t mask, uint32_t value)
 {
-    int64_t end = g_get_monotonic_time() + 30 * G_USEC_PER_SEC;
+    int64_t end = patience_end(30);
 
     while ((get(r, CSTS) & mask) != value) {
         g_assert_cmpint(g_get_monotonic_time(), <, end);
@@ -647,7 +648,7 @@ static const uint8_t *self_test_log(Rig *r)
 
 static const uint8_t *wait_for_self_test(Rig *r)
 {
-    int64_t end = g_get_monotonic_time() + 60 * G_USEC_PER_SEC;
+    int64_t end = patience_end(60);
 
     while (self_test_log(r)[0]) {
         g_assert_cmpint(g_get_monotonic_time(), <, end);

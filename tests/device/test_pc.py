@@ -12,6 +12,7 @@ for suite in ("monitor", "boot"):
     sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", suite))
 from test_qtest import Qtest  # noqa: E402
 from qmp import Monitor  # noqa: E402
+from patience import allow
 
 ROM_BYTES = 0x20000
 
@@ -282,7 +283,7 @@ def firmware_configuration():
 
 
 def refuse(arguments, words):
-    run = subprocess.run([sys.argv[1], "-display", "none", "-S", *arguments], capture_output=True, timeout=60, stdin=subprocess.DEVNULL)
+    run = subprocess.run([sys.argv[1], "-display", "none", "-S", *arguments], capture_output=True, timeout=allow(60), stdin=subprocess.DEVNULL)
     assert run.returncode == 1 and words in run.stderr.decode(), (arguments, run)
 
 
@@ -716,7 +717,7 @@ def debug_exit():
     for value, status in ((0, 1), (0x10, 0x21), (0x7f, 0xff)):
         q = Pc("-device", "isa-debug-exit")
         q.peer.sendall(b"outb 0x501 %d\n" % value)
-        assert q.kaso.process.wait(timeout=60) == status, (value, status)
+        assert q.kaso.process.wait(timeout=allow(60)) == status, (value, status)
         q.kaso.process.communicate()
 
 

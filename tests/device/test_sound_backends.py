@@ -12,6 +12,9 @@ import sys
 import tempfile
 import time
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from patience import allow
+
 RATE = 44100
 HZ = 1193182 / 2706
 SKIP = 77
@@ -58,7 +61,7 @@ class Machine:
         self.say('o /b 0x61 ' + ('3' if on else '0'))
 
     def end(self):
-        output, _ = self.process.communicate('info audiodev\nquit\n', timeout=60)
+        output, _ = self.process.communicate('info audiodev\nquit\n', timeout=allow(60))
         assert self.process.returncode == 0, output
         return output
 

@@ -11,6 +11,7 @@
 #include "base/bits.h"
 #include "target/i386/control.h"
 #include "tests/isa/rig-x86.h"
+#include "tests/patience.h"
 
 enum { MAX_RAM = 512, FLAGS_MASK = 0xed5, MAX_LENGTH_286 = 10 };
 
@@ -112,7 +113,7 @@ static void prepare(Vcpu *vcpu, void *opaque)
 /* false: it does not come to its end. */
 static bool wait_for_halt(Vcpu *vcpu)
 {
-    gint64 end = g_get_monotonic_time() + 20 * G_USEC_PER_SEC;
+    gint64 end = patience_end(20);
 
     while (!atomic_load(&vcpu->halted) || !atomic_load(&vcpu->sleeping)) {
         if (g_get_monotonic_time() > end) {

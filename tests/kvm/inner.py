@@ -11,9 +11,9 @@ import time
 
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../boot"))
 from guest import Patience, threads_of_process
+from patience import allow
 
 NEEDED = {"busybox": "busybox-static", "cpio": "cpio", "lz4": "lz4"}
-SLOW = int(os.environ.get("KASO_TEST_SLOW", "1"))  # by how much limits of time are longer, for overloaded hosts
 # For PCI devices, in the order in which they are loaded.
 VIRTIO = "virtio virtio_ring virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci".split()
 APPEND = "console=ttyS0 quiet panic=-1 no_timer_check tsc=reliable mitigations=off"
@@ -101,7 +101,7 @@ def follow(child, limit, started, said):
                     started(line[3:], text)
         if time.monotonic() - looked > 5:
             looked = time.monotonic()
-            if patience.seconds() > allowed * SLOW:
+            if patience.seconds() > allow(allowed):
                 raise CutOff(text + rest)
 
 

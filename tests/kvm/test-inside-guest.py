@@ -16,6 +16,7 @@ KASO, KASO_IMG, CC, ROOT, *CLASSES = sys.argv[1:]
 SOURCES = [f"{ROOT}/tests/kvm/{name}" for name in ("start.S", "programs.c", "storm.c", "bars.c", "fail-ioctl.c")]
 TEST = f"{ROOT}/tests/kvm/test-kvm.py"
 LIBVIRT = [f"{ROOT}/tests/boot/{name}.py" for name in ("test-pc-libvirt", "namespace", "guest", "qmp")]
+PATIENCE = f"{ROOT}/tests/patience.py"
 ROMS = ["/usr/share/seabios/vgabios-cirrus.bin", "/usr/lib/ipxe/qemu/efi-virtio.rom"]
 BOOT = f"{ROOT}/build/boot/quick/amd64"
 IMPLICIT = ("ctypes", "encodings.ascii", "encodings.idna", "encodings.latin_1", "locale", "unittest.main")  # Python asks for these by itself
@@ -35,7 +36,7 @@ def imported(files):
 
 def python_home(home):
     """A folder with the modules; the interpreter, and those modules that may need libraries."""
-    modules = {"sys", *IMPLICIT, *imported(file for file in (TEST, *LIBVIRT, *SOURCES) if file.endswith(".py"))}
+    modules = {"sys", *IMPLICIT, *imported(file for file in (TEST, PATIENCE, *LIBVIRT, *SOURCES) if file.endswith(".py"))}
     listed = subprocess.run([sys.executable, "-S", "-c", f"import {', '.join(sorted(modules))}\nprint(sys.prefix)\n"
                              "for m in list(sys.modules.values()):\n  print(getattr(m, '__file__', None) or '')"], capture_output=True, text=True, check=True)
     prefix, *files = listed.stdout.split("\n")
@@ -58,14 +59,14 @@ def main():
     home = os.path.join(folder.name, "python")
     python, *modules = python_home(home)
     with open(script, "w", encoding="utf-8") as file:
-        file.write(f"#!/bin/sh\nexport KASO_KVM_TEST=strict KASO_TEST_SLOW=10 PYTHONDONTWRITEBYTECODE=1 PYTHONHOME={home}\n")
+        file.write(f"#!/bin/sh\nexport KASO_KVM_TEST=strict KASO_TEST_PATIENCE=10 PYTHONDONTWRITEBYTECODE=1 PYTHONHOME={home}\n")
         for name in CLASSES:
             test = f"{TEST} {os.path.abspath(KASO)} {built} {' '.join(SOURCES)} {name}"
             if name == "Libvirt":
                 file.write("mkdir -p /dev/pts; mount -t devpts devpts /dev/pts; export KASO_TEST_ACCEL=kvm\n")
                 test = f"{LIBVIRT[0]} {os.path.abspath(KASO)} {os.path.abspath(KASO_IMG)} {BOOT}"
             file.write(f"echo '== {name}'; {python} -S {test} 2>&1; echo status $?\n")
-    text = run(KASO, f"{ROOT}/scripts", script, [KASO, TEST, built, f"{ROOT}/tests/kvm/start.S", shutil.which("env"), home, *modules, python, *files], 3600, 2048 if files else 1536,
+    text = run(KASO, f"{ROOT}/scripts", script, [KASO, TEST, PATIENCE, built, f"{ROOT}/tests/kvm/start.S", shutil.which("env"), home, *modules, python, *files], 3600, 2048 if files else 1536,
                line=lambda line: re.search(r" \.\.\. |^(FAIL|ERROR|Ran|status|==)", line) and print(line, flush=True))
     failed = re.findall(r"^(?:FAIL|ERROR): .*|^status [^0].*", text, re.MULTILINE)
     if text.count("\nstatus ") != len(CLASSES):

@@ -12,7 +12,9 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from inner import CutOff, VIRTIO, initrd as initrd_with_modules, need_programs, run as run_in_guest
+from patience import allow
 
 KASO, KASO_IMG, CC, ROOT, KERNEL, *PATTERN = sys.argv[1:]
 DONE = 33
@@ -73,7 +75,7 @@ def program(name):
 def reference(rom, *options):
     """What a program prints on the translator."""
     done = subprocess.run([KASO, *BARE.split(), "-cpu", "max", "-bios", rom, *options], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                          timeout=120, check=False)
+                          timeout=allow(120), check=False)
     assert done.returncode == DONE, done
     return done.stdout
 
@@ -84,7 +86,7 @@ SHOWN = "-M pc -m 16 -nodefaults -display none -serial null -serial null -debugc
 
 def controllers(rom):
     """What the monitor shows of the translator's interrupt controllers."""
-    done = subprocess.run([KASO, *SHOWN.split(), rom], input=CONTROLLERS, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run([KASO, *SHOWN.split(), rom], input=CONTROLLERS, capture_output=True, text=True, timeout=allow(120), check=False)
     assert done.returncode == 0, done
     return done.stdout[done.stdout.index("pic0:"):]
 

@@ -20,9 +20,11 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "boot"))
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from patience import allow
+
 KASO, CC, START, PROGRAMS, STORM, BARS, SHIM_SOURCE = sys.argv[1:8]
 FOLDER = os.path.dirname(START)
-SLOW = int(os.environ.get("KASO_TEST_SLOW", "1"))  # by how much limits of time are longer
 folder = tempfile.TemporaryDirectory()
 STRICT = os.environ.get("KASO_KVM_TEST") == "strict"
 INTERNAL_ERROR = 70
@@ -44,7 +46,7 @@ def kvm_has(feature):
     asked = ({"execute": "qmp_capabilities"}, {"execute": "query-cpu-model-expansion", "arguments": {"type": "full", "model": {"name": "max"}}},
              {"execute": "quit"})
     done = subprocess.run([KASO, "-accel", "kvm", *PLAIN[:7], "-S", "-qmp", "stdio"], input="".join(map(json.dumps, asked)),
-                          capture_output=True, text=True, timeout=60 * SLOW, check=True)
+                          capture_output=True, text=True, timeout=allow(60), check=True)
     answers = [json.loads(line) for line in done.stdout.splitlines()]
     return next(answer["return"]["model"]["props"][feature] for answer in answers if answer.get("return", {}).get("model"))
 
@@ -86,7 +88,7 @@ def run(*options, limit=None, **environment):
         if limit:
             resource.setrlimit(limit[0], (limit[1], limit[1]))
 
-    return subprocess.run([KASO, *PLAIN, *options], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120 * SLOW, check=False,
+    return subprocess.run([KASO, *PLAIN, *options], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=allow(120), check=False,
                           env={**os.environ, **environment}, preexec_fn=restrict)
 
 
@@ -172,7 +174,7 @@ class Programs(KvmTest):
             with self.subTest(options):
                 got = subprocess.run([KASO, "-M", "pc", "-m", "16", "-nodefaults", "-display", "none", "-serial", "null", "-serial", "null", "-debugcon", "null",
                                       "-cpu", "qemu64", "-S", "-monitor", "stdio", "-bios", image, "-accel", options], input=CONTROLLERS,
-                                     capture_output=True, text=True, timeout=120 * SLOW, check=False)
+                                     capture_output=True, text=True, timeout=allow(120), check=False)
                 shown = got.stdout[got.stdout.find("pic0:"):]
                 wanted = wanted or shown
                 self.assertEqual(got.returncode, 0, got.stderr)
@@ -200,7 +202,7 @@ quit
             with self.subTest(irqchip):
                 got = subprocess.run([KASO, "-M", "pc", "-m", "16", "-nodefaults", "-display", "none", "-debugcon", "null", "-S", "-monitor",
                                       "stdio", "-accel", f"kvm,kernel-irqchip={irqchip}", "-bios", image], input=script,
-                                     capture_output=True, text=True, timeout=120 * SLOW, check=False)
+                                     capture_output=True, text=True, timeout=allow(120), check=False)
                 said = got.stdout
                 self.assertEqual(got.returncode, 0, got.stderr)
                 self.assertIn("accelerator 'kvm' does not tell of exceptions; use -accel tcg", said)
@@ -225,7 +227,7 @@ class Options(KvmTest):
         process = subprocess.Popen([KASO, *PLAIN, "-smp", "2", "-accel", "kvm", "-bios", rom("loop.rom", b"\xeb\xfe"), *options], stdin=subprocess.DEVNULL,
                                    stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         try:
-            deadline = time.monotonic() + 60 * SLOW
+            deadline = time.monotonic() + allow(60)
             while time.monotonic() < deadline and process.poll() is None:
                 names = threads_of(process.pid)
                 if {"CPU 0/KVM", "CPU 1/KVM"} <= names:
@@ -285,7 +287,7 @@ class Options(KvmTest):
         """What the commands of QMP answer, and what is warned of the machine's CPUs."""
         lines = [{"execute": "qmp_capabilities"}, *commands, {"execute": "quit"}]
         got = subprocess.run([KASO, "-M", "pc", "-m", "16", "-nodefaults", "-display", "none", "-S", "-accel", "kvm", "-cpu", model, "-qmp", "stdio"],
-                             input="\n".join(map(json.dumps, lines)), capture_output=True, text=True, timeout=120 * SLOW, check=False)
+                             input="\n".join(map(json.dumps, lines)), capture_output=True, text=True, timeout=allow(120), check=False)
         self.assertEqual(got.returncode, 0, got.stderr)
         return [answer["return"] for answer in map(json.loads, got.stdout.splitlines()) if "return" in answer][1:-1], got.stderr
 
@@ -346,11 +348,11 @@ class Moves(KvmTest):
                                           stderr=subprocess.STDOUT, text=True) as process:
                         time.sleep(0.4)
                         if hop < 11:
-                            out, _ = process.communicate(f"migrate file:{state}\nquit\n", timeout=60 * SLOW)
+                            out, _ = process.communicate(f"migrate file:{state}\nquit\n", timeout=allow(60))
                             self.assertEqual(process.returncode, 0, out)
                         else:
                             try:
-                                process.wait(60 * SLOW)
+                                process.wait(allow(60))
                             finally:
                                 process.kill()
                             self.assertEqual(process.returncode, DONE)
@@ -376,7 +378,7 @@ class States(KvmTest):
 
     def wait_for(self, process, log, count):
         """Until the program has said so many times that it is ready, or has ended. A machine that was sent while it stood stands at first."""
-        deadline = time.monotonic() + 60 * SLOW
+        deadline = time.monotonic() + allow(60)
         while process.poll() is None and time.monotonic() < deadline:
             with open(log, encoding="utf-8") as file:
                 if file.read().count("ready") >= count:
@@ -393,7 +395,7 @@ class States(KvmTest):
             with self.subTest(accel):
                 log = path("log", b"")
                 with self.start(image, log, "-accel", accel, "-smp", "2") as process:
-                    deadline = time.monotonic() + 60 * SLOW
+                    deadline = time.monotonic() + allow(60)
                     while process.poll() is None and time.monotonic() < deadline:
                         self.pause(process)
                         time.sleep(0.02)
@@ -423,10 +425,10 @@ class States(KvmTest):
                     with self.start(image, log, *options, *(["-incoming", f"file:{state}"] if hop else [])) as process:
                         if hop < 2:
                             self.wait_for(process, log, 1)
-                            errors = process.communicate(f"migrate file:{state}\nquit\n", timeout=60 * SLOW)[1]
+                            errors = process.communicate(f"migrate file:{state}\nquit\n", timeout=allow(60))[1]
                             self.assertEqual(process.returncode, 0, errors)
                         else:
-                            errors = process.communicate(timeout=60 * SLOW)[1]
+                            errors = process.communicate(timeout=allow(60))[1]
                             self.assertEqual(process.returncode, DONE, errors)
                 with open(log, encoding="utf-8") as file:
                     self.assertEqual(file.read(), "ready\nexit=00000081 eax=00001234 \nefer=00000000 end\n")
@@ -443,15 +445,15 @@ class States(KvmTest):
                     with self.start(image, log, *options[here], *([] if inside else ["-S"])) as process:
                         if inside:
                             self.wait_for(process, log, 1)
-                        errors = process.communicate(f"migrate file:{state}\nquit\n", timeout=60 * SLOW)[1]
+                        errors = process.communicate(f"migrate file:{state}\nquit\n", timeout=allow(60))[1]
                         self.assertEqual(process.returncode, 0, errors)
                     with self.start(image, log, *options[there], "-incoming", f"file:{state}") as process:
                         if inside:
-                            errors = process.communicate(timeout=60 * SLOW)[1]
+                            errors = process.communicate(timeout=allow(60))[1]
                             self.assertNotEqual(process.returncode, DONE, errors)
                             self.assertIn(f"which -accel {there} cannot take from -accel {here}", errors)
                         else:
-                            deadline = time.monotonic() + 60 * SLOW
+                            deadline = time.monotonic() + allow(60)
                             while process.poll() is None and time.monotonic() < deadline:
                                 with contextlib.suppress(BrokenPipeError):
                                     process.stdin.write("cont\n")
@@ -474,7 +476,7 @@ class States(KvmTest):
                             process.stdin.write("stop\n")
                             process.stdin.flush()
                             time.sleep(2.5)
-                            errors = process.communicate(f"migrate file:{state}\nquit\n", timeout=60 * SLOW)[1]
+                            errors = process.communicate(f"migrate file:{state}\nquit\n", timeout=allow(60))[1]
                             self.assertEqual(process.returncode, 0, errors)
                         else:
                             process.kill()
@@ -578,14 +580,14 @@ class Faults(KvmTest):
                                     *(() if until else ("-S",))], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                    env={**os.environ, **environment})
         try:
-            deadline = time.monotonic() + 60 * SLOW
+            deadline = time.monotonic() + allow(60)
             if until:
                 self.assertEqual(process.stdout.readline(), until)
             while not os.path.exists(stub) and time.monotonic() < deadline:
                 time.sleep(0.05)
             done = subprocess.run([gdb, "-nx", "-batch", *sum((["-ex", line] for line in ["set remotetimeout 60", f"target remote {stub}", *script]), [])],
-                                  capture_output=True, text=True, timeout=200, check=False)
-            out, errors = process.communicate(timeout=60 * SLOW)
+                                  capture_output=True, text=True, timeout=allow(200), check=False)
+            out, errors = process.communicate(timeout=allow(60))
             values = re.findall(r"^\$\d+ = (.*)$", done.stdout, re.MULTILINE)
             return values, (process.returncode, out), done.stdout + done.stderr + errors
         finally:
@@ -622,7 +624,7 @@ class Faults(KvmTest):
                  '{"command-line": "info stats vm remote_tlb_flush"}, "id": 3}', '{"execute": "quit"}']
         for accelerator in "kvm", "tcg":
             done = subprocess.run([KASO, "-M", "pc", "-m", "16", "-nodefaults", "-display", "none", "-S", "-accel", accelerator, "-qmp", "stdio"],
-                                  input="\n".join(lines) + "\n", capture_output=True, text=True, timeout=60, check=False)
+                                  input="\n".join(lines) + "\n", capture_output=True, text=True, timeout=allow(60), check=False)
             answers = {answer.get("id"): answer.get("return") for answer in map(json.loads, done.stdout.splitlines())}
             if accelerator == "tcg":
                 self.assertEqual((answers[1], answers[2]), ([], []))
@@ -646,7 +648,7 @@ class Faults(KvmTest):
             kaso.stdin.flush()
             time.sleep(1)  # both are in the kernel
             try:
-                said, _ = kaso.communicate('{"execute": "query-stats", "arguments": {"target": "vcpu"}, "id": 1}\n{"execute": "quit"}\n', timeout=60 * SLOW)
+                said, _ = kaso.communicate('{"execute": "query-stats", "arguments": {"target": "vcpu"}, "id": 1}\n{"execute": "quit"}\n', timeout=allow(60))
             finally:
                 kaso.kill()
         answers = [answer["return"] for answer in map(json.loads, said.splitlines()) if answer.get("id") == 1]

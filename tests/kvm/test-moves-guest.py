@@ -8,7 +8,8 @@ import subprocess
 import sys
 import tempfile
 
-from inner import APPEND, SLOW, VIRTIO, initrd, need, run
+from inner import APPEND, VIRTIO, initrd, need, run
+from patience import allow
 
 KASO, KASO_IMG, SCRIPTS, GUEST, *PATTERN = sys.argv[1:]
 KERNEL = os.path.join(GUEST, "kernel")
@@ -69,7 +70,7 @@ BETWEEN = {"{pause}": "sleep 3", "{loaded}": "until grep -q 'status: paused[^(]*
 
 
 def commands(text):
-    text = re.sub(r"-t (\d+)", lambda seconds: f"-t {int(seconds[1]) * SLOW}", text)
+    text = re.sub(r"-t (\d+)", lambda seconds: f"-t {round(allow(int(seconds[1])))}", text)
     parts = [BETWEEN.get(part) or f"printf '{part}'".replace("\n", "\\n").replace("\\.", "\\\\.") for part in re.split(r"({\w+})", text) if part]
     return "; ".join(parts)
 
@@ -83,7 +84,7 @@ def script(image):
                  f"-append '{APPEND} {append}' -drive if=none,id=d,format=qcow2,file=/disk -device virtio-blk-pci,drive=d")
         lines.append(f"echo '== {name}'; cp {path('disk')} /disk")
         for number, (more, typed) in enumerate(STEPS):
-            lines.append(f"({commands(typed)}) | timeout {400 * SLOW} {start} -chardev file,id=c,path=/console,append={'on' if number else 'off'} -serial chardev:c {more} >/monitor 2>&1")
+            lines.append(f"({commands(typed)}) | timeout {round(allow(400))} {start} -chardev file,id=c,path=/console,append={'on' if number else 'off'} -serial chardev:c {more} >/monitor 2>&1")
             lines.append(f"s=$?; echo; echo step {number} status $s reached $(grep -c Reached: /monitor); tail -c 500 /monitor | sed 's/inner:/monitor:/'")
         lines.append("echo; cat /console; rm -f /console /state /disk /monitor")
     with open(path("run.sh"), "w", encoding="utf-8") as file:

@@ -7,7 +7,8 @@ import re
 import sys
 import tempfile
 
-from inner import APPEND, SLOW, VIRTIO, initrd, need, run
+from inner import APPEND, VIRTIO, initrd, need, run
+from patience import allow
 
 KASO, SCRIPTS, BOOT, *ACCELS = sys.argv[1:]
 KERNEL, INITRD = os.path.join(BOOT, "linux"), os.path.join(BOOT, "initrd.gz")
@@ -55,7 +56,7 @@ def script(image):
         runs.append(f"run '{accel} one' -accel {accel} {netdev} -device virtio-net-pci,romfile=,netdev=n,mac=52:54:00:00:00:09")
         runs.append(f"run '{accel} two' -accel {accel} -smp 2 {netdev},queues=2 -device virtio-net-pci,romfile=,netdev=n,mq=on,mac=52:54:00:00:00:09")
     with open(path("run.sh"), "w", encoding="utf-8") as file:
-        file.write(OUTER.format(file=path("file"), kaso=os.path.abspath(KASO), kernel=os.path.abspath(KERNEL), initrd=image, append=APPEND, limit=500 * SLOW, runs="\n".join(runs)))
+        file.write(OUTER.format(file=path("file"), kaso=os.path.abspath(KASO), kernel=os.path.abspath(KERNEL), initrd=image, append=APPEND, limit=round(allow(500)), runs="\n".join(runs)))
 
 
 def check(text):

@@ -10,6 +10,9 @@ import sys
 import tempfile
 import time
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from patience import allow
+
 TIMEOUT = 60.0
 
 
@@ -31,12 +34,12 @@ class Kaso:
 
     def connect(self, name):
         """Connects to a UNIX socket in the folder as soon as it is there."""
-        end = time.monotonic() + TIMEOUT
+        end = time.monotonic() + allow(TIMEOUT)
         while True:
             peer = socket.socket(socket.AF_UNIX)
             try:
                 peer.connect(self.path(name))
-                peer.settimeout(TIMEOUT)
+                peer.settimeout(allow(TIMEOUT))
                 return peer
             except (FileNotFoundError, ConnectionRefusedError):
                 peer.close()
@@ -47,7 +50,7 @@ class Kaso:
 
     def finish(self, status=0):
         """Waits for the end; returns what the program wrote."""
-        out, err = self.process.communicate(timeout=TIMEOUT)
+        out, err = self.process.communicate(timeout=allow(TIMEOUT))
         assert self.process.returncode == status, (self.process.returncode, out, err)
         self.folder.cleanup()
         return out.decode(), err.decode()
@@ -150,7 +153,7 @@ class Hmp:
 def read_until(fd, text, seconds=TIMEOUT):
     """Reads a descriptor until text comes; returns all."""
     got = b""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + allow(seconds)
     while text.encode() not in got:
         ready, _, _ = select.select([fd], [], [], max(0, end - time.monotonic()))
         assert ready, "waited for %r, got %r" % (text, got)

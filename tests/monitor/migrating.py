@@ -4,6 +4,7 @@
 import time
 
 from harness import Kaso, Qmp
+from patience import allow
 
 
 def machine(*arguments, memory="16M", kind="pc", **more):
@@ -21,7 +22,7 @@ def qmp(kaso, *capabilities, **parameters):
 
 def status_of(session, *statuses):
     """Waits for a status of the migration, and that no other is its last; the whole answer."""
-    end = time.monotonic() + 60
+    end = time.monotonic() + allow(60)
     while True:
         answer = session.command("query-migrate")
         if answer.get("status") in statuses:

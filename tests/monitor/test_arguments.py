@@ -14,6 +14,7 @@ import tempfile
 import threading
 
 from harness import Kaso, Qmp
+from patience import allow
 from schema import Types
 
 SERVER = "unix:@/%s,server=on,wait=off"
@@ -187,13 +188,13 @@ def one(r, folder, *arguments, machine, work=False):
         reader.start()
         try:
             qmp = Qmp(kaso.connect("qmp"))
-            qmp.peer.settimeout(PATIENCE)
+            qmp.peer.settimeout(allow(PATIENCE))
             if work:
                 begin_work(qmp)
             try_qmp(qmp, r)
             try_hmp(qmp, r)
             qmp.command("quit")
-            assert kaso.process.wait(PATIENCE) == 0, kaso.process.returncode
+            assert kaso.process.wait(allow(PATIENCE)) == 0, kaso.process.returncode
         finally:
             kaso.process.kill()
             reader.join()

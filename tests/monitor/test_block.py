@@ -9,6 +9,7 @@ import sys
 import tempfile
 
 from harness import Kaso, Qmp
+from patience import allow
 
 SERVER = "unix:@/%s,server=on,wait=off"
 
@@ -234,7 +235,7 @@ def activity():
 def tool(*command, status=0):
     """kaso-img and kaso-io lie in a folder beside the program."""
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          timeout=30)
+                          timeout=allow(30))
     assert done.returncode == status, (command, done.stdout)
     return done.stdout
 

@@ -10,6 +10,7 @@ import tempfile
 import time
 
 from harness import Hmp, Kaso, Qmp, read_until
+from patience import allow
 
 
 def tcp_server():
@@ -19,7 +20,7 @@ def tcp_server():
         name = [c["filename"] for c in qmp.command("query-chardev") if c["label"] == "c"][0]
         port = int(re.match(r"disconnected:tcp:127.0.0.1:(\d+),server=on", name).group(1))
         for _ in range(2):  # a server takes the next client after one has left
-            peer = socket.create_connection(("127.0.0.1", port), timeout=20)
+            peer = socket.create_connection(("127.0.0.1", port), timeout=allow(20))
             assert "VM status" in Hmp(peer).command("info status")
             name = [c["filename"] for c in qmp.command("query-chardev") if c["label"] == "c"][0]
             assert " <-> 127.0.0.1:" in name
@@ -33,10 +34,10 @@ def tcp_server():
 
 def client():
     server = socket.create_server(("127.0.0.1", 0))
-    server.settimeout(20)
+    server.settimeout(allow(20))
     with Kaso("-monitor", "tcp:127.0.0.1:%d" % server.getsockname()[1]) as kaso:
         peer, _ = server.accept()
-        peer.settimeout(20)
+        peer.settimeout(allow(20))
         hmp = Hmp(peer)
         assert "VM status" in hmp.command("info status")
         peer.sendall(b"quit\n")
@@ -50,14 +51,14 @@ def reconnecting_client():
         server = socket.socket(socket.AF_UNIX)
         server.bind(kaso.path("peer"))
         server.listen()
-        server.settimeout(20)
+        server.settimeout(allow(20))
         for _ in range(2):
             peer = server.accept()[0]
-            peer.settimeout(20)
+            peer.settimeout(allow(20))
             Qmp(peer)
             peer.close()
         peer, _ = server.accept()
-        peer.settimeout(20)
+        peer.settimeout(allow(20))
         Qmp(peer).command("quit")
         kaso.finish()
 
@@ -81,7 +82,7 @@ def inherited_socket():
         server.bind(folder + "/q")
         server.listen()
         peer = socket.socket(socket.AF_UNIX)
-        peer.settimeout(20)
+        peer.settimeout(allow(20))
         peer.connect(folder + "/q")
         with Kaso("-chardev", "socket,id=q,fd=%d,server=on,wait=off" % server.fileno(), "-mon",
                   "chardev=q,mode=control", pass_fds=[server.fileno()]) as kaso:
@@ -98,7 +99,7 @@ def telnet():
         qmp = Qmp(kaso.connect("q"))
         name = qmp.command("query-chardev")[0]["filename"]
         port = int(re.search(r"127.0.0.1:(\d+)", name).group(1))
-        peer = socket.create_connection(("127.0.0.1", port), timeout=20)
+        peer = socket.create_connection(("127.0.0.1", port), timeout=allow(20))
         read_until(peer.fileno(), "(qemu) ")
         # The server echoes, as it has offered; a return is CR NUL.
         peer.sendall(b"\xff\xfd\x01info st\x00atus\r\x00")
@@ -129,7 +130,7 @@ def files_and_pipes():
     with Kaso("-chardev", "file,id=f,path=@/log,append=on,logfile=@/copy", "-chardev", "null,id=n", "-mon",
               "chardev=f", "-mon", "chardev=n", "-qmp", "unix:@/q,server=on,wait=off") as kaso:
         Qmp(kaso.connect("q")).command("quit")
-        kaso.process.wait(20)
+        kaso.process.wait(allow(20))
         with open(kaso.path("log"), encoding="ascii") as file:
             text = file.read()
         assert "(qemu) " in text
@@ -138,7 +139,7 @@ def files_and_pipes():
         kaso.finish()
     with Kaso("-chardev", "null,id=n,logfile=@/copy,logtimestamp=on", "-mon", "chardev=n", "-qmp", "unix:@/q,server=on,wait=off") as kaso:
         Qmp(kaso.connect("q")).command("quit")
-        kaso.process.wait(20)
+        kaso.process.wait(allow(20))
         with open(kaso.path("copy"), encoding="ascii") as file:
             lines = file.read().splitlines()
         assert lines and all(re.match(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z \S", line) for line in lines if line), lines
@@ -169,7 +170,7 @@ def datagrams():
     """A monitor in datagrams both ways; nobody who listens, and an empty datagram, end nothing."""
     peer = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     peer.bind(("127.0.0.1", 0))
-    peer.settimeout(20)
+    peer.settimeout(allow(20))
     unused = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     unused.bind(("127.0.0.1", 0))
     here, there = peer.getsockname()[1], unused.getsockname()[1]

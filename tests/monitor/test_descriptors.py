@@ -6,6 +6,7 @@ import os
 import socket
 
 from harness import Kaso, Qmp
+from patience import allow
 
 
 def send(qmp, name, descriptors, **arguments):
@@ -62,7 +63,7 @@ def viewers():
         assert "of that name" in qmp.failure("add_client", protocol="vnc", fdname="v")["desc"]
         for trusted, security in (True, 1), (False, 2):
             ours, theirs = socket.socketpair()
-            ours.settimeout(60)
+            ours.settimeout(allow(60))
             send(qmp, "getfd", [theirs.fileno()], fdname="v")
             theirs.close()
             qmp.command("add_client", protocol="vnc", fdname="v", skipauth=trusted)

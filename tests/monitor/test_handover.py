@@ -12,6 +12,7 @@ import threading
 
 from harness import Qmp
 from migrating import machine, qmp, state, status_of
+from patience import allow
 
 LOADED, GO, TAKEN = b"L", b"G", b"K"
 
@@ -87,7 +88,7 @@ def one_case(word, how, owner):
             s, d = qmp(source), qmp(destination)
             between = Between(destination.folder.name, word, how == "cut")
             s.command("migrate", uri="unix:" + between.path)
-            assert between.reached.wait(60), (word, how)
+            assert between.reached.wait(allow(60)), (word, how)
             if how == "cancel":
                 assert state(s) == "finish-migrate", state(s)
                 s.command("migrate_cancel")

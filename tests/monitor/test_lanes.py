@@ -13,8 +13,10 @@ import sys
 import time
 import zlib
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 import migrating
 from migrating import qmp, state, status_of
+from patience import allow
 
 machine = functools.partial(migrating.machine, memory="48M")
 # mov bx, 1000h; 1: mov es, bx; xor di, di; mov cx, 8000h; rep stosw; inc ax; add bx, 1000h; cmp bx, 8000h; jb 1b; jmp 0
@@ -42,7 +44,7 @@ def test_pages():
             with machine(*floppy, paused=False) as source, machine(*floppy, "-incoming", "defer") as destination:
                 s = qmp(source, "multifd", **{"multifd-channels": channels, "max-bandwidth": 30 << 20, "downtime-limit": 2000})
                 d = qmp(destination, "multifd")
-                end = time.monotonic() + 60
+                end = time.monotonic() + allow(60)
                 while s.command("human-monitor-command", command_line="xp /2xb 0x70000").split(":")[1].split() == ["0x00", "0x00"]:
                     assert time.monotonic() < end
                     time.sleep(0.1)

@@ -14,6 +14,7 @@ import time
 
 from harness import Hmp
 from migrating import machine, qmp, state, status_of
+from patience import allow
 
 
 
@@ -57,7 +58,7 @@ def test_refusals():
             with machine("-incoming", "unix:@/in", *arguments, paused=False) as destination:
                 d = qmp(destination)
                 s.command("migrate", uri="unix:" + destination.path("in"))
-                end = time.monotonic() + 60
+                end = time.monotonic() + allow(60)
                 while s.command("query-migrate")["status"] not in ("failed", "completed"):
                     assert time.monotonic() < end
                     time.sleep(0.02)
@@ -288,7 +289,7 @@ def test_snapshots():
 
             def job(command, error=None, **arguments):
                 s.command(command, job_id="j", **arguments)
-                end = time.monotonic() + 60
+                end = time.monotonic() + allow(60)
                 while True:
                     jobs = s.command("query-jobs")
                     if jobs[0]["status"] == "concluded":
@@ -415,7 +416,7 @@ class Wire:
 
     def accept(self):
         self.peer = self.listener.accept()[0]
-        self.peer.settimeout(60)
+        self.peer.settimeout(allow(60))
 
     def frame(self):
         size = struct.unpack(">I", self.peer.recv(4, socket.MSG_WAITALL))[0]
@@ -499,13 +500,13 @@ def test_auto_converge():
         with machine(*floppy, paused=False) as source:
             s = qmp(source)
             s.command("migrate-set-capabilities", capabilities=[{"capability": "auto-converge", "state": True}])
-            end = time.monotonic() + 60
+            end = time.monotonic() + allow(60)
             while s.command("human-monitor-command", command_line="xp /2xb 0x70000").split(":")[1].split() == ["0x00", "0x00"]:
                 assert time.monotonic() < end
                 time.sleep(0.1)
             s.command("migrate-set-parameters", **{"max-bandwidth": 8 << 20, "downtime-limit": 0, "cpu-throttle-increment": 40})
             s.command("migrate", uri="exec:cat > /dev/null")
-            seen, end = set(), time.monotonic() + 60
+            seen, end = set(), time.monotonic() + allow(60)
             while not seen >= {20, 60, 99}:
                 seen.add(s.command("query-migrate").get("cpu-throttle-percentage", 0))
                 assert time.monotonic() < end, seen

@@ -12,6 +12,7 @@ import tempfile
 import time
 
 from harness import Kaso, Qmp, TIMEOUT
+from patience import allow
 
 RAM = 0x41000000  # behind the device tree
 UART = 0x9000000
@@ -41,9 +42,9 @@ class Qtest:
              self.kaso.path("log"), "-display", "none", "-M", machine, "-nodefaults", "-m", "64",
              *(word.replace("@", self.kaso.folder.name) for word in arguments), "-accel", accel], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE)
-        server.settimeout(TIMEOUT)
+        server.settimeout(allow(TIMEOUT))
         self.peer = server.accept()[0]
-        self.peer.settimeout(TIMEOUT)
+        self.peer.settimeout(allow(TIMEOUT))
         self.lines = self.peer.makefile("r")
         self.irqs = []
 
@@ -86,7 +87,7 @@ class Qtest:
 
     def close(self):
         self.kaso.process.terminate()
-        out, err = self.kaso.process.communicate(timeout=TIMEOUT)
+        out, err = self.kaso.process.communicate(timeout=allow(TIMEOUT))
         with open(self.kaso.path("log"), encoding="utf-8") as log:
             text = log.read()
         self.kaso.folder.cleanup()
@@ -338,7 +339,7 @@ def moves():
     q = Qtest("-qmp", "unix:@/qmp,server=on,wait=off")
     qmp = Qmp(q.kaso.connect("qmp"))
     qmp.command("migrate", uri="exec:cat >/dev/null")
-    end = time.monotonic() + TIMEOUT
+    end = time.monotonic() + allow(TIMEOUT)
     while (found := qmp.command("query-migrate"))["status"] != "completed":
         assert time.monotonic() < end, found
         time.sleep(0.02)

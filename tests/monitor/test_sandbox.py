@@ -9,6 +9,7 @@ import tempfile
 import time
 
 from harness import Kaso, Qmp
+from patience import allow
 
 DENIED = ["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"]
 SERVER = "unix:@/%s,server=on,wait=off"
@@ -23,7 +24,7 @@ def threads_are_in(kaso):
 
 
 def wait_for(qmp, command, wanted):
-    end = time.monotonic() + 60
+    end = time.monotonic() + allow(60)
     while qmp.command(command).get("status") != wanted:
         assert time.monotonic() < end, qmp.command(command)
         time.sleep(0.05)
@@ -64,7 +65,7 @@ def run():
         state = kaso.path("state")
         command = [sys.argv[1], "-M", "pc", "-m", "32M", "-nodefaults", "-display", "none", "-sandbox", "on", "-incoming", f"file:{state}"]
         assert os.path.getsize(state) > 1 << 16 and subprocess.run([*command[:-2], "-monitor", "stdio"], input=b"quit\n", check=False,
-                                                                   timeout=60, capture_output=True).returncode == 0
+                                                                   timeout=allow(60), capture_output=True).returncode == 0
         qmp.command("quit")
         kaso.finish()
 
@@ -73,7 +74,7 @@ def in_an_empty_root():
     """Libraries that are loaded when they are wanted are there, although their files cannot be seen."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.argv[1], "-M", "pc", "-m", "32M", "-nodefaults", "-display", "none", "-S", "-monitor", "stdio", "-chroot", folder]
-        done = subprocess.run(command, input="x /1i 0xfffffff0\nquit\n", check=False, timeout=60, capture_output=True, text=True)
+        done = subprocess.run(command, input="x /1i 0xfffffff0\nquit\n", check=False, timeout=allow(60), capture_output=True, text=True)
     if "-chroot: cannot change to" in done.stderr:
         print("this user may not change the root")
     else:

@@ -12,6 +12,7 @@ import termios
 import time
 
 from harness import Kaso, read_until
+from patience import allow
 
 
 class Terminal:
@@ -33,7 +34,7 @@ class Terminal:
         return termios.tcgetattr(self.slave)
 
     def wait_raw(self):
-        end = time.monotonic() + 20
+        end = time.monotonic() + allow(20)
         while self.mode()[3] & termios.ECHO:
             assert time.monotonic() < end and self.kaso.process.poll() is None
             time.sleep(0.01)
@@ -65,7 +66,7 @@ def keys():
     out(terminal, "info status")
     terminal.type("\x03\x01x")
     terminal.kaso.process.stdout.read()
-    assert terminal.kaso.process.wait(20) == 0
+    assert terminal.kaso.process.wait(allow(20)) == 0
     assert terminal.mode() == terminal.before
     terminal.close()
 
@@ -76,7 +77,7 @@ def escape_character():
     terminal.type("\x01x\x02h")
     out(terminal, "C-b x")
     terminal.type("\x02x")
-    assert terminal.kaso.process.wait(20) == 0
+    assert terminal.kaso.process.wait(allow(20)) == 0
     assert terminal.mode() == terminal.before
     terminal.close()
 
@@ -92,7 +93,7 @@ def stopped_and_continued():
     terminal.kaso.process.send_signal(signal.SIGCONT)
     terminal.wait_raw()
     terminal.type("q\r")
-    assert terminal.kaso.process.wait(20) == 0
+    assert terminal.kaso.process.wait(allow(20)) == 0
     assert terminal.mode() == terminal.before
     terminal.close()
 
@@ -108,7 +109,7 @@ def ends():
             terminal.type("\x03")
         else:
             terminal.kaso.process.send_signal(number)
-        terminal.kaso.process.wait(20)
+        terminal.kaso.process.wait(allow(20))
         assert terminal.mode() == terminal.before, number
         terminal.close()
 
@@ -129,7 +130,7 @@ class Screen(Terminal):
 
     def read(self, wanted, timeout=20):
         """Until the regular expression matches what has come."""
-        end = time.monotonic() + timeout
+        end = time.monotonic() + allow(timeout)
         while not re.search(wanted, self.text):
             ready, _, _ = select.select([self.master], [], [], max(0, end - time.monotonic()))
             assert ready, (wanted, self.text)
@@ -154,7 +155,7 @@ def escape_sequences():
             screen = Screen("-kernel", kernel.name, "-serial", "stdio", machine="virt", paused=False)
             screen.read(rb"menu")
             screen.kaso.process.send_signal(number)
-            screen.kaso.process.wait(20)
+            screen.kaso.process.wait(allow(20))
             screen.read(rb"menu(?s:.)*\x1b\[\?1049l\x1b7\x1b\[r\x1b8\x1b\[m\x1b\[\?7h\x1b\[\?25h")
             assert screen.mode() == screen.before
             screen.close()

@@ -10,7 +10,9 @@ import zlib
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "boot"))
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "monitor"))
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from guest import Guest  # noqa: E402
+from patience import allow
 from qmp import Monitor  # noqa: E402
 
 PC_INPUT = ["-device", "qemu-xhci", "-device", "usb-tablet"]
@@ -87,7 +89,7 @@ class Desktop:
 
     def settle(self, seconds=1.0, limit=60):
         """Waits until the screen has not changed for a while."""
-        end = time.monotonic() + limit
+        end = time.monotonic() + allow(limit)
         before, since = self.dump(), time.monotonic()
         while time.monotonic() - since < seconds and time.monotonic() < end:
             time.sleep(0.2)

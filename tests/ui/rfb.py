@@ -2,9 +2,14 @@
 """An RFB client for tests: every encoding that the server speaks, decoded to a picture."""
 
 import io
+import os
 import struct
 import subprocess
+import sys
 import zlib
+
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from patience import allow
 
 RAW, COPY, HEXTILE, ZLIB, TIGHT, ZRLE, TIGHT_PNG = 0, 1, 5, 6, 7, 16, -260
 SIZE, CURSOR, MOTION, KEYS, LEDS, NAME, EXTENDED_SIZE = -223, -239, -257, -258, -261, -307, -308
@@ -45,7 +50,7 @@ class Client:
     def __init__(self, peer, encodings=(RAW,), password=None, shared=True, form=None, version=b"RFB 003.008\n",
                  security=None, tls=None, sasl=None, start=True):
         self.peer = peer
-        self.peer.settimeout(20)
+        self.peer.settimeout(allow(20))
         self.format = form or Format()
         self.encodings = encodings
         self.inflate = {}

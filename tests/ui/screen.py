@@ -11,7 +11,9 @@ import time
 
 for folder in "monitor", "boot":
     sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", folder))
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from harness import Qmp  # noqa: E402
+from patience import allow
 
 VRAM = 0xe0000000
 
@@ -35,12 +37,12 @@ class Screen:
         return os.path.join(self.folder.name, name)
 
     def connect(self, name):
-        end = time.monotonic() + 20
+        end = time.monotonic() + allow(20)
         while True:
             peer = socket.socket(socket.AF_UNIX)
             try:
                 peer.connect(self.path(name))
-                peer.settimeout(20)
+                peer.settimeout(allow(20))
                 return peer
             except (FileNotFoundError, ConnectionRefusedError):
                 peer.close()
@@ -97,7 +99,7 @@ class Screen:
 
     def end(self):
         self.qmp.command("quit")
-        out, err = self.process.communicate(timeout=20)
+        out, err = self.process.communicate(timeout=allow(20))
         assert self.process.returncode == 0, (self.process.returncode, err)
         return err.decode()
 

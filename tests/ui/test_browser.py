@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 
 import rfb
+from patience import allow
 from rfb import Client
 from screen import Screen
 from ports import free_port
@@ -52,7 +53,7 @@ class Browser:
         body = None if data is None else json.dumps(data).encode()
         request = urllib.request.Request(url, body, {"Content-Type": "application/json"}, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=180) as answer:
+            with urllib.request.urlopen(request, timeout=allow(180)) as answer:
                 return json.load(answer)["value"]
         except urllib.error.HTTPError as error:
             with error:
@@ -65,7 +66,7 @@ class Browser:
         return self.do("execute/sync", script=script, args=list(arguments))
 
     def wait(self, condition, limit=90, ignored=()):
-        end = time.monotonic() + limit
+        end = time.monotonic() + allow(limit)
         while True:
             try:
                 value = condition()

@@ -10,6 +10,7 @@ import sys
 import time
 
 from desktop import Desktop, window_png
+from patience import allow
 from test_sdl import Xvfb, focus
 
 AGENT = ["-device", "virtio-serial-pci", "-chardev", "qemu-vdagent,id=agent,clipboard=on", "-device",
@@ -25,7 +26,7 @@ STEPS = ("picture", "click", "clipboard", "type us", "type de", "type jp", "scal
 
 
 def wait_for(condition, limit=60):
-    end = time.monotonic() + limit
+    end = time.monotonic() + allow(limit)
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.3)
@@ -61,7 +62,7 @@ class Driver:
         self.server.xdotool("type", "--delay", "40", text)
         pressed, shift, other = [], False, False
         wanted = wanted.split()
-        end = time.monotonic() + 60
+        end = time.monotonic() + allow(60)
         while len(pressed) < len(wanted) and time.monotonic() < end:
             time.sleep(0.5)
             events = re.findall(r"EV_KEY\), code \d+ \(KEY_(\w+)\), value ([01])", self.desktop.sh("cat /tmp/ev"))
@@ -89,7 +90,7 @@ class Driver:
             at_x, at_y = int(x0 + (x + 0.5) * scale), int(y0 + (y + 0.5) * scale)
             self.server.xdotool("mousemove", "--window", self.window, at_x, at_y)
             wanted = int((at_x + 0.5 - x0) / scale), int((at_y + 0.5 - y0) / scale)
-            end, got = time.monotonic() + 60, None
+            end, got = time.monotonic() + allow(60), None
             while got != wanted and time.monotonic() < end:
                 got = self.desktop.pointer()
             worst = max(worst, abs(got[0] - wanted[0]), abs(got[1] - wanted[1]))

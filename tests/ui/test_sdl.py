@@ -12,6 +12,7 @@ import tempfile
 import time
 
 import rfb
+from patience import allow
 from rfb import Client
 from screen import Screen
 from test_vnc import cpu_of_still, keys_of, start_keyboard, wait_for
@@ -42,7 +43,7 @@ class Xvfb:
                               text=True).stdout
 
     def window(self, name="Kaso", limit=20):
-        end = time.monotonic() + limit
+        end = time.monotonic() + allow(limit)
         while time.monotonic() < end:
             out = subprocess.run(["xdotool", "search", "--onlyvisible", "--name", name], env=self.env,
                                  stdout=subprocess.PIPE, text=True).stdout.split()
@@ -59,7 +60,7 @@ class Xvfb:
             manager = subprocess.Popen(["openbox", "--sm-disable", "--startup", "touch " + up], env=self.env,
                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             try:
-                end = time.monotonic() + 20
+                end = time.monotonic() + allow(20)
                 while not os.path.exists(up):
                     assert time.monotonic() < end, "openbox does not start"
                     time.sleep(0.02)
@@ -70,7 +71,7 @@ class Xvfb:
 
     def activate(self, window):
         """Once the window manager is there to do it."""
-        end = time.monotonic() + 20
+        end = time.monotonic() + allow(20)
         while subprocess.run(["xdotool", "windowactivate", "--sync", window], env=self.env, stderr=subprocess.DEVNULL).returncode:
             assert time.monotonic() < end, "no window manager"
             time.sleep(0.05)
@@ -127,7 +128,7 @@ def sized(server, window, width, height):
 
 
 def shows(server, window, wanted):
-    end = time.monotonic() + 60
+    end = time.monotonic() + allow(60)
     while server.picture(window) != wanted:
         assert time.monotonic() < end, "the window shows something else"
         time.sleep(0.05)
@@ -226,7 +227,7 @@ def test_keys():
 
             def typed(wanted, *words):
                 server.xdotool(*words)
-                end, codes = time.monotonic() + 60, []
+                end, codes = time.monotonic() + allow(60), []
                 while codes[-len(wanted):] != wanted and time.monotonic() < end:
                     codes += keys_of(screen)
                 assert codes == wanted, (words, codes)
@@ -270,7 +271,7 @@ def test_clipboard():
             assert client.wait("cut") == "gr\xfcn\n".encode("latin-1")
             client.send(struct.pack(">BxxxI", 6, 4) + "caf\xe9".encode("latin-1"))
             wait_for(lambda: subprocess.run([*xclip, "-o", "-t", "UTF8_STRING"], env=server.env, stdout=subprocess.PIPE,
-                                            stderr=subprocess.DEVNULL, timeout=20).stdout == "caf\xe9".encode())
+                                            stderr=subprocess.DEVNULL, timeout=allow(20)).stdout == "caf\xe9".encode())
             # Now ours is gone, which is told at once.
             subprocess.run([*xclip, "-i"], input=b"red", env=server.env, check=True)
             assert client.wait("cut") == b"red"
@@ -300,7 +301,7 @@ def test_full_screen():
 
 def mouse_of(screen, count):
     """Movements of the PC's mouse, added up, and the last buttons."""
-    end, raw = time.monotonic() + 60, []
+    end, raw = time.monotonic() + allow(60), []
     while len(raw) < count and time.monotonic() < end:
         raw += keys_of(screen)
     return raw
@@ -335,7 +336,7 @@ def test_close():
                 window = server.window()
                 close(server, window)
                 if ends:
-                    assert screen.process.wait(timeout=20) == 0
+                    assert screen.process.wait(timeout=allow(20)) == 0
                 else:
                     time.sleep(0.3)
                     screen.end()
@@ -454,7 +455,7 @@ def test_heads_and_errors():
     # SDL has drivers that show nothing, which are no windows unless somebody wants them.
     nowhere = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")}
     out = subprocess.run([sys.argv[1], "-M", "none", "-display", "sdl"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                         stderr=subprocess.PIPE, text=True, env=nowhere, timeout=60)
+                         stderr=subprocess.PIPE, text=True, env=nowhere, timeout=allow(60))
     assert out.returncode == 1 and "no window can be opened" in out.stderr, out.stderr
     with Xvfb() as server:
         for options, message in (("sdl,gl=on", "-display sdl,gl=on: gl=on: not yet"), ("sdl,grab-mod=any", "grab-mod"),

@@ -10,6 +10,7 @@ import termios
 import time
 
 from screen import Screen
+from patience import allow
 from test_sdl import Xvfb
 from test_vnc import keys_of, make_certificates, paint_test_picture, start_keyboard, wait_for
 
@@ -44,7 +45,7 @@ def capture(screen, typed=None, home=None):
         # What is typed before it asks is thrown away; while it listens, nothing is echoed.
         wait_for(lambda: process.poll() is not None or not termios.tcgetattr(ours)[3] & termios.ECHO)
         os.write(ours, typed.encode() + b"\n")
-    process.communicate(timeout=60)
+    process.communicate(timeout=allow(60))
     os.close(ours)
     return ppm_of(path) if process.returncode == 0 else None
 
@@ -70,7 +71,7 @@ def test_snapshot():
         for encoding in ("tight", "zrle", "zlib", "hextile", "raw"):
             path = screen.path("shot.jpg")
             subprocess.run(["vncsnapshot", "-encodings", encoding, "-quality", "100", "localhost:%d" % (port_of(screen) - 5900), path],
-                           stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True, timeout=60)
+                           stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True, timeout=allow(60))
             got = subprocess.run(["jpegtopnm", path], check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout.split(b"\n", 3)
             assert got[1].split() == [b"%d" % width, b"%d" % height], got[1]
             error = sum(abs(a - b) for a, b in zip(got[3], wanted)) / len(wanted)
@@ -102,7 +103,7 @@ class Tiger:
         """Whether its window has the guest's picture in it."""
         window = self.window()
         wanted = screen.dump()
-        end = time.monotonic() + 60
+        end = time.monotonic() + allow(60)
         while self.server.picture(window) != wanted:
             assert time.monotonic() < end, "the viewer shows something else"
             time.sleep(0.1)
@@ -111,7 +112,7 @@ class Tiger:
     def ends(self):
         """Its last words."""
         try:
-            return self.process.communicate(timeout=60)[0]
+            return self.process.communicate(timeout=allow(60))[0]
         except subprocess.TimeoutExpired:
             self.close()
             raise

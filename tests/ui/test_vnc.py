@@ -13,6 +13,7 @@ import tempfile
 import time
 
 import rfb
+from patience import allow
 from rfb import Client, Format
 from screen import Screen
 from ports import free_port
@@ -112,7 +113,7 @@ def test_jpeg():
 
 def follow(client, screen):
     """Looks until the client sees what there is."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + allow(20)
     while bytes(client.picture) != screen.dump()[2]:
         assert time.monotonic() < end
         client.update(False)
@@ -499,7 +500,7 @@ def test_consoles():
 
 
 def wait_for(condition):
-    end = time.monotonic() + 20
+    end = time.monotonic() + allow(20)
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.02)
@@ -752,7 +753,7 @@ def test_websocket():
         for bad in (b"GET / HTTP/1.1\r\n\r\n", b"nonsense\r\n\r\n", b"POST / HTTP/1.1\r\nUpgrade: websocket\r\n\r\n",
                     b"x" * 20000):
             peer = socket.create_connection(("127.0.0.1", port))
-            peer.settimeout(20)
+            peer.settimeout(allow(20))
             try:
                 peer.sendall(bad)
                 assert peer.recv(100)[:12] in (b"HTTP/1.1 400", b"")
@@ -761,7 +762,7 @@ def test_websocket():
         unmasked = WebSocket(socket.create_connection(("127.0.0.1", port)))
         unmasked.exactly(2 + 12)
         unmasked.frame(2, b"RFB 003.008\n", masked=0)
-        unmasked.peer.settimeout(20)
+        unmasked.peer.settimeout(allow(20))
         assert unmasked.peer.recv(100) == b""
         screen.end()
 
@@ -769,7 +770,7 @@ def test_websocket():
 def fetch(port, path, *fields):
     """Status, fields and body of one answer."""
     with socket.create_connection(("127.0.0.1", port)) as peer:
-        peer.settimeout(20)
+        peer.settimeout(allow(20))
         peer.sendall(("GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n%s\r\n" % (
             path, port, "".join(f + "\r\n" for f in fields))).encode())
         data = b""
@@ -833,7 +834,7 @@ def test_other_clients():
                                              for y in range(200) for x in range(320)]))
         display = int(screen.qmp.command("query-vnc")["service"]) - 5900
         path = screen.path("shot.jpg")
-        subprocess.run(["vncsnapshot", "-quality", "100", "127.0.0.1:%d" % display, path], check=True, timeout=30,
+        subprocess.run(["vncsnapshot", "-quality", "100", "127.0.0.1:%d" % display, path], check=True, timeout=allow(30),
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         with open(path, "rb") as file:
             got = rfb.picture_of(file.read(), 320, 200)
@@ -854,7 +855,7 @@ class Agent:
             self.screen.do("outb 0x3f8 %d" % byte)
 
     def take(self, size):
-        end = time.monotonic() + 20
+        end = time.monotonic() + allow(20)
         while len(self.data) < size:
             assert time.monotonic() < end, self.data
             if int(self.screen.do("inb 0x3fd")[0], 16) & 1:
@@ -985,7 +986,7 @@ def never_reads(screen):
     for i in range(5):
         screen.paint(i, 0, 16, screen.rgb(*[0x123400 + i] * 16))
         other.update()
-    assert time.monotonic() - start < 20
+    assert time.monotonic() - start < allow(20)
     with open("/proc/%d/status" % screen.process.pid) as status:
         resident = [line for line in status if line.startswith("VmRSS")][0]
     assert int(resident.split()[1]) < 400 << 10, resident

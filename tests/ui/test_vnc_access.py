@@ -11,6 +11,7 @@ import tempfile
 import time
 
 import rfb
+from patience import allow
 import sasl
 from rfb import Client
 from screen import Screen
@@ -20,7 +21,7 @@ from test_vnc import make_certificates, paint_test_picture, refused
 def fails(arguments, *words, env=None):
     """It does not start, and says why."""
     command = [sys.argv[1], "-M", "none", "-nodefaults", "-S", "-display", "none", "-serial", "vc", *arguments]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, env=env, text=True, timeout=30)
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, env=env, text=True, timeout=allow(30))
     assert done.returncode == 1 and all(word in done.stderr for word in words), (done.returncode, done.stderr)
 
 

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: MIT
 """xdnd FILE X Y: drops a file on the window at a place of the screen, as a file manager does (XDND, version 5), by libX11."""
 import ctypes
+import os
 import sys
 import time
 import urllib.parse
+
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from patience import allow
 
 X = ctypes.CDLL("libX11.so.6")
 LONG, POINTER = ctypes.c_ulong, ctypes.c_void_p
@@ -81,7 +85,7 @@ class Source:
 
     def wait_for(self, name):
         """Answers requests until the target says this."""
-        end, event = time.monotonic() + 20, Event()
+        end, event = time.monotonic() + allow(20), Event()
         while time.monotonic() < end:
             if not self.pending(self.display):
                 time.sleep(0.01)

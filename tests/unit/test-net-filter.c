@@ -10,8 +10,9 @@
 #include "base/bits.h"
 #include "machine/machine.h"
 #include "machine/object.h"
+#include "tests/patience.h"
 
-enum { WAIT_US = 20 * G_USEC_PER_SEC, QUIET_US = 50000 };
+enum { WAIT_S = 20, QUIET_US = 50000 };
 
 typedef struct {
     Machine *machine;
@@ -128,7 +129,7 @@ static void iterate(Rig *rig)
 /* What the NIC has got, once it is that long. */
 static void expect_nic(Rig *rig, const char *wanted)
 {
-    gint64 end = g_get_monotonic_time() + WAIT_US;
+    gint64 end = patience_end(WAIT_S);
 
     while (rig->got->len < strlen(wanted) && g_get_monotonic_time() < end) {
         iterate(rig);
@@ -137,10 +138,9 @@ static void expect_nic(Rig *rig, const char *wanted)
 }
 
 /* One frame, as the text of its bytes; "" if none comes. With `header`, its size comes first, then a colon. */
-static char *take_frame(Rig *rig, int fd, gint64 wait_us, bool header)
+static char *take_frame(Rig *rig, int fd, gint64 end, bool header)
 {
     uint8_t bytes[256];
-    gint64 end = g_get_monotonic_time() + wait_us;
     size_t prefix = header ? 8 : 4, size, skip;
 
     while (recv(fd, bytes, prefix, MSG_PEEK | MSG_DONTWAIT) != (ssize_t)prefix) {
@@ -159,7 +159,8 @@ static char *take_frame(Rig *rig, int fd, gint64 wait_us, bool header)
 
 static void expect_frame(Rig *rig, int fd, const char *wanted)
 {
-    g_autofree char *got = take_frame(rig, fd, *wanted ? WAIT_US : QUIET_US, false);
+    gint64 end = *wanted ? patience_end(WAIT_S) : g_get_monotonic_time() + QUIET_US;
+    g_autofree char *got = take_frame(rig, fd, end, false);
 
     g_assert_cmpstr(got, ==, wanted);
 }
@@ -198,7 +199,7 @@ static void test_mirror(void)
     expect_frame(rig, all, "out");
     expect_frame(rig, tx, "in");
     expect_frame(rig, tx, "");
-    headed = take_frame(rig, with_header, WAIT_US, true);
+    headed = take_frame(rig, with_header, patience_end(WAIT_S), true);
     g_assert_cmpstr(headed, ==, "0:out");
     close(all);
     close(tx);

@@ -12,6 +12,7 @@
 #include "backends/netdev-open.h"
 #include "base/bits.h"
 #include "machine/machine.h"
+#include "tests/patience.h"
 
 /* A network card that keeps the frames it gets. */
 typedef struct {
@@ -97,7 +98,7 @@ static Netdev *open_netdev(Machine *machine, const char *text)
 static const uint8_t *wait_for_frame(Machine *machine, Nic *nic,
                                      bool (*wanted)(const uint8_t *, size_t))
 {
-    gint64 end = g_get_monotonic_time() + 20 * G_USEC_PER_SEC;
+    gint64 end = patience_end(20);
 
     while (g_get_monotonic_time() < end) {
         for (guint i = 0; i < nic->frames->len; i++) {

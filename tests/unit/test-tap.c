@@ -21,6 +21,7 @@
 #include "backends/netdev-open.h"
 #include "base/bits.h"
 #include "machine/machine.h"
+#include "tests/patience.h"
 
 enum { ARP = 0x0806, ARP_FRAME = 42 };
 
@@ -77,7 +78,7 @@ static void bring_up(const char *name)
 /* An ARP frame of that operation, once one has come, for a minute at most. */
 static const uint8_t *wait_for_arp(Machine *machine, Nic *nic, uint16_t operation)
 {
-    gint64 end = g_get_monotonic_time() + 60 * G_USEC_PER_SEC;
+    gint64 end = patience_end(60);
 
     while (g_get_monotonic_time() < end) {
         for (guint i = 0; i < nic->frames->len; i++) {
@@ -246,8 +247,7 @@ static void test_waits(void)
     run_for(machine, 20);
     g_assert_cmpuint(nic.nic.frames->len, ==, 0);
     machine_start(machine);
-    for (end = g_get_monotonic_time() + 20 * G_USEC_PER_SEC;
-         !nic.nic.frames->len && g_get_monotonic_time() < end;) {
+    for (end = patience_end(20); !nic.nic.frames->len && g_get_monotonic_time() < end;) {
         run_for(machine, 1);
     }
     g_assert_cmpuint(nic.nic.frames->len, >, 0);
