@@ -15,11 +15,15 @@ static const char *const other_names[] = { "block-named-file", "hda-codec",     
                                            "virtio-balloon",   "virtio-blk",    "virtio-net",
                                            "virtio-scsi",      "virtio-serial", "virtio-sound" };
 
+/* A device type may be in the list above, too. Takes the name. */
 static void add_name(GPtrArray *names, GHashTable *seen, char *name)
 {
-    if (g_hash_table_add(seen, name)) {
-        g_ptr_array_add(names, name);
+    if (g_hash_table_contains(seen, name)) {
+        g_free(name); /* and not that of the table, which the array has, too */
+        return;
     }
+    g_hash_table_add(seen, name);
+    g_ptr_array_add(names, name);
 }
 
 static int compare_names(gconstpointer a, gconstpointer b)

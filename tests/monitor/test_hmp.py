@@ -24,6 +24,8 @@ def trace_events(hmp):
     events = hmp.command("info trace-events pl011*").splitlines()
     assert "pl011.UARTDR : state 0" in events and "pl011.UARTCR : state 1" in events and "pl011 : state 1" in events, events
     assert hmp.command("info trace-events pl061") == "pl061 : state 0\n"
+    for name in "ide-cd", "virtio-9p":  # device types, and names besides
+        assert hmp.command(f"info trace-events {name}") == f"{name} : state 0\n"
     hmp.command("trace-event * off")
     assert all(line.endswith(" : state 0") for line in hmp.command("info trace-events").splitlines())
     assert hmp.command("info trace") == "No names are traced.\n"
