@@ -352,6 +352,10 @@ static bool vpc_create(BlockGraph *graph, const char *filename, GHashTable *opti
     }
     g = geometry_for(size / 512);
     by_size = by_size || size / 512 > CHS_SECTORS_MAX;
+    if (!by_size && g.sectors != size / 512 && g_str_has_prefix(filename, "format-target:")) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "The requested image size cannot be represented in CHS geometry");
+    }
     /* Where the geometry counts, the disk is the next one that has a geometry. */
     for (uint64_t more = 1; !by_size && g.sectors < size / 512; more++) {
         g = geometry_for(size / 512 + more);

@@ -15,7 +15,69 @@ static const struct {
 } translations[] = {
     { "vdi", "preallocation", "off", "static", "off" },
     { "vdi", "preallocation", "metadata", "static", "on" },
+    { "qcow", "encrypt.format", "qcow", "encrypt.format", "aes" },
 };
+
+/* QMP's enumerations: drivers know more words than these, and fewer things. */
+static const char *const versions[] = { "v2", "v3", NULL };
+static const char *const preallocations[] = { "off", "metadata", "falloc", "full", NULL };
+static const char *const compressions[] = { "zlib", "zstd", NULL };
+static const char *const disk_formats[] = { "dynamic", "fixed", NULL };
+static const char *const extent_formats[] = { "monolithicSparse",     "monolithicFlat",
+                                              "twoGbMaxExtentSparse", "twoGbMaxExtentFlat",
+                                              "streamOptimized",      NULL };
+static const char *const adapters[] = { "ide", "buslogic", "lsilogic", "legacyESX", NULL };
+static const char *const encryptions[] = { "qcow", "luks", NULL };
+
+static const struct {
+    const char *driver; /* NULL: any */
+    const char *key;
+    const char *const *values;
+} choices[] = {
+    { NULL, "preallocation", preallocations },     { "qcow2", "version", versions },
+    { "qcow2", "compression-type", compressions }, { "vpc", "subformat", disk_formats },
+    { "vhdx", "subformat", disk_formats },         { "vmdk", "subformat", extent_formats },
+    { "vmdk", "adapter-type", adapters },          { "qcow2", "encrypt.format", encryptions },
+    { "qcow", "encrypt.format", encryptions },
+};
+
+/* Refused at once, with no job that fails. */
+static bool check_choice(const BlockDriver *driver, const char *key, const char *value,
+                         GError **error)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(choices); i++) {
+        if (!strcmp(choices[i].key, key) &&
+            (!choices[i].driver || !strcmp(choices[i].driver, driver->name)) &&
+            !g_strv_contains(choices[i].values, value)) {
+            return error_fail(error, KASO_ERROR_INVALID,
+                              "Parameter '%s' does not accept value '%s'", key, value);
+        }
+    }
+    return strcmp(key, "backing-fmt") || block_driver_find(value) ||
+           error_fail(error, KASO_ERROR_INVALID, "Parameter '%s' does not accept value '%s'", key,
+                      value);
+}
+
+/* Sizes that a command line may leave to the driver are exact here. */
+static bool check_exact(const BlockJob *job, GError **error)
+{
+    static const struct {
+        const char *option, *name;
+    } sizes[] = { { "log_size", "Log" }, { "block_size", "Block" } };
+    bool vhdx = !strcmp(job->create_driver->name, "vhdx");
+
+    for (unsigned i = 0; vhdx && i < ARRAY_SIZE(sizes); i++) {
+        const char *text = options_get(job->create_options, sizes[i].option);
+        uint64_t size = MIB(1);
+
+        if (text && (!parse_size(text, &size, error) || !size || size % MIB(1))) {
+            return *error ? false
+                          : error_fail(error, KASO_ERROR_INVALID,
+                                       "%s size must be a multiple of 1 MB", sizes[i].name);
+        }
+    }
+    return true;
+}
 
 static bool translate(const BlockDriver *driver, const char *key, const char *value, GHashTable *to)
 {
@@ -35,6 +97,9 @@ static bool take_create_option(const BlockDriver *driver, const char *key, const
 {
     g_autofree char *name = g_strdup(!strcmp(key, "version") ? "compat" : key);
 
+    if (!check_choice(driver, key, value, error)) {
+        return false;
+    }
     if (translate(driver, key, value, to)) {
         return true;
     }
@@ -252,7 +317,7 @@ int job_run_create(BlockJob *job)
         done = error_fail(&job->error, KASO_ERROR_INVALID,
                           "Image size must be a multiple of 512 bytes");
     }
-    done = done && (driver->is_protocol || hold_target(job)) &&
+    done = done && check_exact(job, &job->error) && (driver->is_protocol || hold_target(job)) &&
            driver->create(job->graph, job->create_place, job->create_options, &job->error) &&
            options_check_empty(job->create_options, driver->name, NULL, &job->error);
     job->offset = 1;

@@ -295,12 +295,12 @@ def creation():
     with Machine(*image("busy")) as m:
         assert made(m, "c1", driver="file", filename="new", size=0) is None
         m.do("blockdev-add", driver="file", node_name="f", filename="new")
-        for driver, more in (("qcow2", {"cluster_size": 4096, "version": "v2"}), ("vdi", {}), ("vmdk", {}), ("vpc", {}),
-                             ("vhdx", {}), ("qed", {}), ("parallels", {}), ("qcow2", {"extended_l2": True})):
+        for driver, more in (("qcow2", {"cluster_size": 4096, "version": "v2"}), ("vdi", {}), ("vmdk", {}),
+                             ("vpc", {"force_size": True}), ("vhdx", {}), ("qed", {}), ("parallels", {}), ("qcow2", {"extended_l2": True})):
             failure = made(m, "c", driver=driver, file="f", size=4 * MIB, **more)
             assert failure is None, (driver, failure)
             m.do("blockdev-add", driver=driver, node_name="n", file="f")
-            assert m.node("n")["image"]["virtual-size"] == 4 * MIB or driver == "vpc"
+            assert m.node("n")["image"]["virtual-size"] == 4 * MIB
             m.do("blockdev-del", node_name="n")
         # A data file is a node, too; the header has its name.
         for size in 0, MIB:
@@ -328,6 +328,17 @@ def creation():
         assert os.path.getsize("new") > 4 * MIB
         assert made(m, "c", driver="file", filename="hint", size=MIB, extent_size_hint=65536, preallocation="full") is None
         assert os.stat("hint").st_blocks * 512 >= MIB
+        for driver, more, message in (("vpc", {}, "CHS geometry"), ("vpc", {"subformat": "fixed"}, "CHS geometry"),
+                                      ("vhdx", {"log_size": 1}, "Log size must be a multiple"), ("vhdx", {"log_size": 0}, "Log size must be"),
+                                      ("vhdx", {"block_size": 0}, "Block size must be a multiple")):
+            assert message in (made(m, "c", driver=driver, file="f", size=MIB, **more) or ""), (driver, more)
+        assert made(m, "c", driver="vpc", file="f", size=301 * 4 * 17 * 512) is None
+        for driver, key, value in (("qcow2", "version", "v4"), ("qcow2", "version", "1.1"), ("qcow2", "preallocation", "some"),
+                                   ("qcow2", "compression-type", "lz4"), ("qcow2", "backing-fmt", "nope"), ("vpc", "subformat", "some"),
+                                   ("vhdx", "subformat", "some"), ("vmdk", "subformat", "some"), ("vmdk", "adapter-type", "some"),
+                                   ("vdi", "preallocation", "some"), ("luks", "preallocation", "some")):
+            bad = {"driver": driver, "file": "f", "size": MIB, key: value}
+            assert f"'{key}' does not accept value '{value}'" in m.fails("blockdev-create", job_id="b", options=bad), bad
         m.do("object-add", qom_type="secret", id="s", data="x")
         assert made(m, "c", driver="luks", file="f", key_secret="s", iter_time=10, size=MIB, preallocation="full") is None
         assert os.stat("new").st_blocks * 512 > MIB
