@@ -103,8 +103,9 @@ static int help_run(Session *session, int argc, char **argv)
         }
     }
     if (!any) {
-        fprintf(session->out, "command \"%s\" not found\n", argv[1]);
-    } else if (argc < 2) {
+        return io_complain(session, "command %s not found\n", argv[1]);
+    }
+    if (argc < 2) {
         fprintf(session->out, "\nUse 'help commandname' for one command.\n");
     }
     return 0;
@@ -169,6 +170,9 @@ void io_run_line(Session *session, const char *line)
     command = find_command(session, words[0]);
     if (!command) {
         fprintf(session->out, "command \"%s\" not found\n", words[0]);
+    } else if (!command->arguments[0] && count > 1) {
+        fprintf(session->out, "bad argument count %d to %s, expected 0 arguments\n", count - 1,
+                words[0]);
     } else if (command->needs_image && !session->child) {
         fprintf(session->out, "no file open, try 'help open'\n");
     } else if ((command->perm & BLOCK_PERM_WRITE) && session->child &&

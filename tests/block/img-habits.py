@@ -222,7 +222,9 @@ def io_commands():
                         ("aio_write -z 0 4k 4k", "single length"), ("write 0", "argument count 1"),
                         ("read -s 5 0 1k", "require -P"), ("truncate -m x 9M", "-m off"),
                         ("read -P 0 -s 1020 -l 10 0 1k", "exceeds end"),
-                        ("readv -z 0 4k", "invalid option")):
+                        ("readv -z 0 4k", "invalid option"), ("flush -q", "expected 0 arguments"),
+                        ("length x", "count 1 to length"), ("map x", "expected 0"), ("close x", "expected 0"),
+                        ("aio_flush x", "expected 0"), ("help nope", "not found")):
         refused("w", line, words)
     refused("w", "length", "Invalid discard", "-d", "bogus")
     text = io("w", "aio_write -i 0 4k", "write -P 1 1M 1M", "aio_discard 1M 64k", "aio_flush",
