@@ -66,6 +66,14 @@ static bool check_fixed(const Audiodev *audiodev, GHashTable *options, const cha
     return true;
 }
 
+/* Without mixing the settings are the guest's, unless the user says otherwise. */
+static void let_guest_decide(AudioSide *side, GHashTable *options, const char *fixed_settings)
+{
+    if (!side->mixing_engine && !g_hash_table_contains(options, fixed_settings)) {
+        side->fixed_settings = false;
+    }
+}
+
 static bool set_options(Audiodev *audiodev, GHashTable *options, GError **error)
 {
     g_autofree char *who =
@@ -79,6 +87,8 @@ static bool set_options(Audiodev *audiodev, GHashTable *options, GError **error)
             return false;
         }
     }
+    let_guest_decide(&audiodev->sides[AUDIO_RECORD], options, "in.fixed-settings");
+    let_guest_decide(&audiodev->sides[AUDIO_PLAY], options, "out.fixed-settings");
     return check_fixed(audiodev, options, "in", audiodev->sides[AUDIO_RECORD].fixed_settings,
                        error) &&
            check_fixed(audiodev, options, "out", audiodev->sides[AUDIO_PLAY].fixed_settings, error);

@@ -27,9 +27,9 @@ enum {
           "s16",                                                                                   \
           audio_format_names },                                                                    \
         { prefix "fixed-settings", PROPERTY_BOOL, offsetof(Audiodev, sides[index].fixed_settings), \
-          "off: the three above are the guest's", "on" },                                          \
+          "off: the three above are the guest's; as mixing-engine unless given", "on" },           \
         { prefix "mixing-engine", PROPERTY_BOOL, offsetof(Audiodev, sides[index].mixing_engine),   \
-          "off, with fixed-settings=off: leaves conversions to the host", "on" },                  \
+          "off: leaves conversions to the host", "on" },                                           \
         { prefix "voices", PROPERTY_U32, offsetof(Audiodev, sides[index].voices),                  \
           "accepted; the host always gets one stream", "1" },                                      \
     {                                                                                              \

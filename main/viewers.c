@@ -89,6 +89,22 @@ static const char *available_viewer(void)
     return NULL;
 }
 
+/* What all displays take; of no display it is of no use, but scripts give it. */
+static bool check_none(const char *argument, GError **error)
+{
+    static const char *const common[] = { "none",        "gl",           "full-screen",
+                                          "show-cursor", "window-close", NULL };
+    g_autoptr(KeyValues) list = key_values_parse(argument, "none", error);
+    const char *gl;
+
+    if (!list || !key_values_check(list, common, "-display none", error)) {
+        return false;
+    }
+    gl = key_values_get(list, "gl");
+    return !gl || strcmp(gl, "off") == 0 ||
+           error_fail(error, KASO_ERROR_INVALID, "-display none draws nothing: gl=%s", gl);
+}
+
 bool option_display(Setup *setup, const char *argument, GError **error)
 {
     g_autofree char *name = g_strndup(argument, strcspn(argument, ",="));
@@ -99,9 +115,8 @@ bool option_display(Setup *setup, const char *argument, GError **error)
         help_done();
     }
     setup->no_display = strcmp(name, "none") == 0;
-    if (setup->no_display && *rest) {
-        return error_fail(error, KASO_ERROR_INVALID, "-display none takes no options: '%s'",
-                          rest + 1);
+    if (setup->no_display && !check_none(argument, error)) {
+        return false;
     }
     /* The last one counts, but VNC servers are there beside it. */
     for (guint i = setup->viewers->len; i-- > 0;) {
