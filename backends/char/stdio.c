@@ -81,10 +81,15 @@ static void stdio_catch_signals(void)
     at_quick_exit(stdio_restore_terminal);
 }
 
-/* A background job must not touch the terminal: the shell would stop it. */
+/*
+ * A background job must not touch the terminal: the shell would stop it. A terminal that is no controlling terminal of ours, as a
+ * program that drives us has made it, stops nobody.
+ */
 static bool stdio_owns_terminal(void)
 {
-    return isatty(STDIN_FILENO) && tcgetpgrp(STDIN_FILENO) == getpgrp();
+    pid_t foreground = tcgetpgrp(STDIN_FILENO);
+
+    return isatty(STDIN_FILENO) && (foreground < 0 || foreground == getpgrp());
 }
 
 static void stdio_set_raw(StdioChardev *s)

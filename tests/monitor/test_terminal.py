@@ -18,14 +18,15 @@ from patience import allow
 class Terminal:
     """A pseudo terminal that Kaso has as its controlling terminal."""
 
-    def __init__(self, *arguments, machine="none"):
+    def __init__(self, *arguments, machine="none", controlling=True):
         self.master, slave = pty.openpty()
         self.before = termios.tcgetattr(slave)
 
         def become_foreground():
             os.setsid()
-            fd = os.open(os.ttyname(slave), os.O_RDWR)
-            os.close(fd)
+            if controlling:
+                fd = os.open(os.ttyname(slave), os.O_RDWR)
+                os.close(fd)
 
         self.kaso = Kaso(*arguments, machine=machine, stdin=slave, preexec_fn=become_foreground)
         self.slave = slave
@@ -98,6 +99,18 @@ def stopped_and_continued():
     terminal.close()
 
 
+def not_controlling():
+    """A terminal that a program has made to drive us, and that is nobody's controlling terminal, has keys one by one, too."""
+    terminal = Terminal("-monitor", "stdio", controlling=False)
+    terminal.wait_raw()
+    out(terminal, "(qemu) ")
+    assert not terminal.mode()[3] & termios.ICANON
+    terminal.type("q\r")
+    assert terminal.kaso.process.wait(20) == 0
+    assert terminal.mode() == terminal.before
+    terminal.close()
+
+
 def ends():
     """Ctrl-C with signals on, SIGTERM, SIGHUP, a crash: the terminal is as before."""
     for number in (None, signal.SIGTERM, signal.SIGHUP, signal.SIGABRT, signal.SIGSEGV):
@@ -165,4 +178,5 @@ keys()
 escape_character()
 escape_sequences()
 stopped_and_continued()
+not_controlling()
 ends()
