@@ -256,8 +256,12 @@ static void export_add_entry(void *opaque)
                    "not yet: exports of type '%s' are not built; nbd is", type ? type : "");
         return;
     }
+    if (!id || !block_name_is_good(id)) {
+        error_fail(call->error, KASO_ERROR_INVALID, "Invalid block export id");
+        return;
+    }
     node = name ? node_find(call->graph, name) : NULL;
-    if (!id || !node) {
+    if (!node) {
         error_fail(call->error, KASO_ERROR_GENERIC, "Cannot find device='' nor node-name='%s'",
                    name ? name : "");
         return;

@@ -262,12 +262,18 @@ bool dirty_bitmap_action(BlockNode *node, const char *action, const char *name,
                           "Try block-dirty-bitmap-remove to delete this bitmap from disk",
                           name);
     }
+    if (!strcmp(action, "enable") || !strcmp(action, "disable")) {
+        bitmap->enabled = action[0] == 'e';
+        return true;
+    }
+    if (bitmap->persistent && node->read_only) { /* the image would still have it as it was */
+        return error_fail(error, KASO_ERROR_GENERIC,
+                          "Bitmap '%s' is readonly and cannot be modified", name);
+    }
     if (!strcmp(action, "remove")) {
         dirty_bitmap_free(bitmap);
     } else if (!strcmp(action, "clear")) {
         dirty_bitmap_reset(bitmap, 0, bitmap->size);
-    } else if (!strcmp(action, "enable") || !strcmp(action, "disable")) {
-        bitmap->enabled = action[0] == 'e';
     } else {
         return bitmap_merge(bitmap, arguments, error);
     }

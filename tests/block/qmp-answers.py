@@ -273,9 +273,34 @@ def refused_targets():
         assert any(b["name"] == "b" and not b["busy"] for node in bitmap for b in node.get("dirty-bitmaps", ()))
 
 
+def read_only_bitmaps():
+    """What an image keeps of a bitmap is not changed while the image must not be."""
+    create("p", "1M")
+    with Machine(*image("p")) as m:
+        for name in ("kept", "other"):
+            m.do("block-dirty-bitmap-add", node="p", name=name, persistent=True)
+        m.do("block-dirty-bitmap-add", node="p", name="passing")
+        m.hmp('qemu-io p "write 0 64k"')
+        file = {"driver": "file", "filename": "p"}
+        m.do("blockdev-reopen", options=[{"driver": "qcow2", "node-name": "p", "read-only": True, "file": file}])
+        for command in ("remove", "clear"):
+            assert "readonly" in m.fails("block-dirty-bitmap-" + command, node="p", name="kept"), command
+        m.do("block-dirty-bitmap-clear", node="p", name="passing")
+        assert "readonly" in m.fails("block-dirty-bitmap-merge", node="p", target="kept", bitmaps=["other"])
+        m.do("block-dirty-bitmap-remove", node="p", name="passing")
+        m.do("blockdev-reopen", options=[{"driver": "qcow2", "node-name": "p", "file": file}])
+        m.do("block-dirty-bitmap-remove", node="p", name="other")
+        m.do("nbd-server-start", addr={"type": "unix", "data": {"path": "s"}})
+        assert "Invalid block export id" in m.fails("block-export-add", type="nbd", id="!", node_name="p")
+        m.do("quit")
+        m.kaso.finish()
+    bitmaps = json.loads(run(IMG, "info", "--output=json", "p"))["format-specific"]["data"]["bitmaps"]
+    assert [b["name"] for b in bitmaps] == ["kept"], bitmaps
+
+
 def main():
     for part in (refusals, cancelled, other_sizes, unused, ends, performance, patient_commit, paths, late_backing, backing_before_pivot, units,
-                 refused_targets):
+                 refused_targets, read_only_bitmaps):
         with tempfile.TemporaryDirectory() as folder:
             os.chdir(folder)
             part()
