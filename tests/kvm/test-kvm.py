@@ -349,6 +349,8 @@ class Moves(KvmTest):
                         time.sleep(0.4)
                         if hop < 11:
                             out, _ = process.communicate(f"migrate file:{state}\nquit\n", timeout=allow(60))
+                            if hop and process.returncode == DONE:  # a busy host's sleep is longer than all ticks
+                                break
                             self.assertEqual(process.returncode, 0, out)
                         else:
                             try:
