@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { BITMAP_ENTRY_SIZE = 24 }; /* of the directory, without the name */
 
@@ -216,6 +217,15 @@ static BlockNode *open_new(BlockGraph *graph, const char *filename, const char *
     return node_open(graph, filename, options, flags, error);
 }
 
+/* false with errno. It is neither made nor emptied. */
+static bool may_create(const char *filename)
+{
+    g_autofree char *folder = g_path_get_dirname(filename);
+    bool there = access(filename, F_OK) == 0;
+
+    return access(there ? filename : folder, W_OK) == 0;
+}
+
 /* Nothing is made or emptied before this. */
 static bool check_data_path(const char *filename, const CreateOptions *o, GError **error)
 {
@@ -223,6 +233,9 @@ static bool check_data_path(const char *filename, const CreateOptions *o, GError
         return error_fail(error, KASO_ERROR_INVALID,
                           "The data file '%s' is the image itself: give it another name",
                           o->data_file);
+    }
+    if (!o->keep_data_file && !may_create(o->data_file)) {
+        return error_fail_errno(error, errno, "Could not create '%s'", o->data_file);
     }
     if (o->keep_data_file && !g_file_test(o->data_file, G_FILE_TEST_EXISTS)) {
         return error_fail(error, KASO_ERROR_NOT_FOUND,

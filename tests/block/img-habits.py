@@ -338,7 +338,7 @@ def refused_first():
     key = ("--object", "secret,id=s,data=x")
     cases = [("-c", "-O", format) for format in ("raw", "vdi", "vhdx", "vpc", "parallels", "qed")]
     cases += [(*key, "-c", "-O", "luks", "-o", "key-secret=s"), ("-c", "-O", "vmdk", "-o", "subformat=monolithicFlat"),
-              ("-c", "-O", "qcow2", "-o", "data_file=d"), ("-c", "-O", "qcow2", "-o", "preallocation=metadata"),
+              ("-c", "-O", "qcow2", "-o", "data_file=d"), ("-O", "qcow2", "-o", "data_file=no/d"), ("-c", "-O", "qcow2", "-o", "preallocation=metadata"),
               (*key, "-c", "-O", "qcow2", "-o", "encrypt.format=luks,encrypt.key-secret=s"),
               (*key, "-c", "-O", "qcow", "-o", "encrypt.format=aes,encrypt.key-secret=s"),
               ("--bitmaps", "-O", "raw"), ("--bitmaps", "-O", "vdi"), ("--bitmaps", "-O", "qcow2", "-o", "compat=0.10"),
