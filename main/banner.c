@@ -88,13 +88,32 @@ static void tell_silence(Machine *machine, void *opaque)
     }
 }
 
+/* One may still come by chardev-add. */
+static void tell_absent_consoles(Machine *machine)
+{
+    const GPtrArray *matches = machine->config.console_matches;
+
+    for (guint i = 0; matches && i < matches->len; i++) {
+        const ConsoleMatch *match = matches->pdata[i];
+
+        if (match->chardev && !machine_find_chardev(machine, match->chardev)) {
+            fprintf(
+                stderr,
+                "kaso: warning: -action console-match=%s,chardev=%s: there is no such character "
+                "device (`info chardev` lists them)\n",
+                match->pattern, match->chardev);
+        }
+    }
+}
+
 /* Only where output would be seen, and where something runs that could write. */
-void banner_watch_silence(Setup *setup)
+void banner_watch_consoles(Setup *setup)
 {
     Machine *machine = setup->machine;
     Chardev *serial = machine_serial(machine, 0);
     const char *kind = serial ? serial->type->name : "null";
 
+    tell_absent_consoles(machine);
     if (setup->silence_s && strcmp(kind, "null") != 0 && strcmp(kind, "vc") != 0 &&
         machine->vcpus->len && machine->accelerator->vcpu_run) {
         console_watch_silence(machine, setup->silence_s, tell_silence, setup);

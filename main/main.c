@@ -124,7 +124,7 @@ static int run(Setup *setup)
 
     banner_print(setup);
     if (!setup->incoming && !setup->loadvm) {
-        banner_watch_silence(setup); /* others may have said all long ago */
+        banner_watch_consoles(setup); /* others may have said all long ago */
     }
     if (!begin(setup, &error)) {
         machine_request_stop(setup->machine, STOP_ERROR, error->message);

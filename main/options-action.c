@@ -151,6 +151,10 @@ static bool set_console_match(Setup *setup, const KeyValues *list, GError **erro
     if (!key_values_check(list, names, "-action console-match", error)) {
         return false;
     }
+    if (!*key_values_get(list, "console-match")) {
+        return error_fail(error, KASO_ERROR_INVALID,
+                          "console-match= needs a regular expression; '.' is any text");
+    }
     match = console_match_new(key_values_get(list, "console-match"), error);
     if (!match) {
         return false;

@@ -248,9 +248,9 @@ void help_log_items(void);
 bool is_help(const char *text);
 G_NORETURN void help_done(void);
 
-/* banner.c: the first line, and the one for guests that stay silent. */
+/* banner.c: the first line, and those for guests that stay silent and for consoles that are not there. */
 void banner_print(Setup *setup);
-void banner_watch_silence(Setup *setup);
+void banner_watch_consoles(Setup *setup);
 
 /* config-file.c */
 bool config_file_read(Setup *setup, const char *path, GError **error);

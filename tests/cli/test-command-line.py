@@ -303,6 +303,7 @@ REFUSED = [
     ([*VIRT, '-action', 'exit-status.panc=1'], r"did you mean 'exit-status.panic'"),
     ([*VIRT, '-action', 'exit-status.panic=256'], r'a number from 0 to 255'),
     ([*VIRT, '-action', 'console-match=(,exit'], r"'\(' is no regular expression"),
+    ([*VIRT, '-action', 'console-match=,exit'], r'needs a regular expression'),
     ([*VIRT, '-action', 'console-match=x,exit=1,stop'], r'give one of exit=N'),
     ([*VIRT, '-action', 'console-match=x,leave'], r"has no option 'leave'"),
     ([*VIRT, '-action', 'silence=never'], r'silence=never: give the seconds'),
@@ -658,7 +659,7 @@ class CommandLine(unittest.TestCase):
             (['console-match=login: $,exit'], 0, ''),     # a prompt without a line end
             (['console-match=boot.*done,exit=9', 'console-match=login,exit=7'], 7, ''), # one line at a time
             (['console-match=boo,log', 'console-match=OK,log', 'console-match=login,exit=8'], 8, "console-match 'boo' in 'boo"),
-            (['console-match=booting,exit=1,chardev=other', 'console-match=login,exit=3,chardev=serial0'], 3, ''),
+            (['console-match=booting,exit=1,chardev=other', 'console-match=login,exit=3,chardev=serial0'], 3, 'chardev=other: there is no such'),
         ]:
             with self.subTest(rules=rules):
                 result = run(*VIRT, '-kernel', talk, '-serial', 'null', *(part for rule in rules for part in ('-action', rule)))
