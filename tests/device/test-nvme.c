@@ -448,7 +448,7 @@ static void test_events(void)
     g_assert_cmphex(take(r, 0), ==, 0);
     g_assert_cmphex(r->result, ==, 0x020101);
     /* The last of the four requests is aborted. */
-    g_assert_cmphex(admin(r, 8, 0, 0xfff0 << 16, 0), ==, 0);
+    g_assert_cmphex(admin(r, 8, 0, 0xfff0u << 16, 0), ==, 0);
     g_assert_cmphex(r->result, ==, 1);
     add(r, 0, 8, 0, 0, 0);
     for (unsigned i = 2; i <= 5; i++) {
