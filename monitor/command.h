@@ -53,6 +53,9 @@ enum {
 
 /* Takes one member more of a variant: of the value that the tag has then. All of a value come one after another. */
 typedef void MonitorVariantTaker(void *opaque, const char *value, const char *member);
+/* All of a table (NULL: none) but what is not built. */
+void monitor_take_properties(MonitorVariantTaker *take, void *opaque, const char *value,
+                             const Property *properties);
 
 typedef struct {
     const char *name; /* QMP's name; NULL: HMP only */

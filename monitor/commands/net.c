@@ -257,11 +257,7 @@ static void netdev_add_variants(MonitorVariantTaker *take, void *opaque)
     const NetdevType *const *it;
 
     REGISTRY_FOREACH(netdev_types, it) {
-        for (const Property *property = (*it)->properties; property && property->name; property++) {
-            if (property->kind != PROPERTY_NOT_YET) {
-                take(opaque, (*it)->name, property->name);
-            }
-        }
+        monitor_take_properties(take, opaque, (*it)->name, (*it)->properties);
     }
 }
 

@@ -30,11 +30,7 @@ static void add_variants(MonitorVariantTaker *take, void *opaque)
     const ObjectType *const *it;
 
     REGISTRY_FOREACH(object_types, it) {
-        for (const Property *property = (*it)->properties; property && property->name; property++) {
-            if (property->kind != PROPERTY_NOT_YET) {
-                take(opaque, (*it)->name, property->name);
-            }
-        }
+        monitor_take_properties(take, opaque, (*it)->name, (*it)->properties);
     }
 }
 

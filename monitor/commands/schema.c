@@ -233,6 +233,16 @@ static void take_variant(void *opaque, const char *value, const char *member)
     }
 }
 
+void monitor_take_properties(MonitorVariantTaker *take, void *opaque, const char *value,
+                             const Property *properties)
+{
+    for (; properties && properties->name; properties++) {
+        if (properties->kind != PROPERTY_NOT_YET) {
+            take(opaque, value, properties->name);
+        }
+    }
+}
+
 static void schema_add_command_variants(json_t *list, json_t *arguments,
                                         const MonitorCommand *command)
 {
